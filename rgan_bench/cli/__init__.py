@@ -1,0 +1,1 @@
+"""Thin mains: each parses its arguments and calls the library."""

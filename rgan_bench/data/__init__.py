@@ -1,0 +1,17 @@
+"""Data sets, one file a source. Each ends in one uint8 tensor [N, 3, size, size] and a fingerprint."""
+
+from typing import Any
+
+from rgan_bench.data import cifar10, demo, folder
+from rgan_bench.data.dataset import ImageDataset
+
+LOADERS = {"cifar10": cifar10.load, "folder": folder.load, "demo": demo.load}
+
+
+def load_data(data: Any) -> ImageDataset:
+    """The images of a validated data config, on the CPU.
+
+    Raises:
+        UserError: the images are not there, not readable, or cannot be downloaded.
+    """
+    return LOADERS[data.name](data)

@@ -1,0 +1,51 @@
+"""A data set is a tensor: everything here fits the device as uint8, so batches are gathered and normalised there."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """All images of a source.
+
+    Attributes:
+        name: of the source (cifar10, folder, demo).
+        source: where the images are from, for people.
+        images: uint8 [N, 3, H, W].
+        fingerprint: of the pixels; two data sets with one fingerprint are the same images in the same order.
+        skipped: how many unreadable files were left out.
+    """
+
+    name: str
+    source: str
+    images: Tensor
+    fingerprint: str
+    skipped: int = 0
+
+    @classmethod
+    def from_images(cls, name: str, source: str, images: Tensor, skipped: int = 0) -> "ImageDataset":
+        """Fingerprints uint8 images [N, 3, H, W] that lie on the CPU."""
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"images must be uint8 [N, 3, H, W], got {images.dtype} {list(images.shape)}")
+        images = images.contiguous()
+        digest = hashlib.blake2b(repr(tuple(images.shape)).encode(), digest_size=8)
+        digest.update(images.numpy())
+        return cls(name, source, images, digest.hexdigest(), skipped)
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    @property
+    def image_size(self) -> int:
+        return self.images.shape[-1]
+
+    def to(self, device: torch.device) -> "ImageDataset":
+        return replace(self, images=self.images.to(device))
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """The images at these indices, float32 [B, 3, H, W] in [−1, 1], channels last in memory."""
+        chosen = self.images[indices.to(self.images.device)]
+        return (chosen.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)

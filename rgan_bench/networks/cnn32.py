@@ -1,0 +1,76 @@
+"""cnn32: the standard CNN of Miyato et al. 2018 (arXiv 1802.05957) for 32×32, as in tables 1 and 2 of 1807.00734."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from rgan_bench.networks.layers import activation, add_spectral_norm, initialise
+
+
+class Generator(nn.Module):
+    """z [B, latent_dim] → images [B, 3, 32, 32] in (−1, 1)."""
+
+    def __init__(self, *, latent_dim: int, width: int, batch_norm: bool, activation_name: str) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.project = nn.Linear(latent_dim, 8 * width * 4 * 4)  # no norm and no activation follow
+        blocks: list[nn.Module] = []
+        for wide, narrow in ((8 * width, 4 * width), (4 * width, 2 * width), (2 * width, width)):
+            blocks.append(nn.ConvTranspose2d(wide, narrow, kernel_size=4, stride=2, padding=1))
+            if batch_norm:
+                blocks.append(nn.BatchNorm2d(narrow))
+            blocks.append(activation(activation_name, nn.ReLU))
+        self.upsample = nn.Sequential(*blocks)
+        self.to_rgb = nn.Sequential(nn.Conv2d(width, 3, kernel_size=3, padding=1), nn.Tanh())
+        initialise(self)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.to_rgb(self.upsample(self.project(z).unflatten(1, (-1, 4, 4))))
+
+
+class Discriminator(nn.Module):
+    """Images [B, 3, 32, 32] → logits [B, 1]."""
+
+    def __init__(self, *, width: int, batch_norm: bool, spectral_norm: bool, activation_name: str) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        # (channels in, channels out, kernel, stride)
+        convolutions = (
+            (3, width, 3, 1),
+            (width, width, 4, 2),
+            (width, 2 * width, 3, 1),
+            (2 * width, 2 * width, 4, 2),
+            (2 * width, 4 * width, 3, 1),
+            (4 * width, 4 * width, 4, 2),
+            (4 * width, 8 * width, 3, 1),
+        )
+        for index, (into, out, kernel, stride) in enumerate(convolutions):
+            layers.append(nn.Conv2d(into, out, kernel, stride, padding=1))
+            if batch_norm and index < len(convolutions) - 1:
+                layers.append(nn.BatchNorm2d(out))
+            layers.append(activation(activation_name, lambda: nn.LeakyReLU(0.1)))
+        self.features = nn.Sequential(*layers)
+        self.judge = nn.Linear(8 * width * 4 * 4, 1)  # free of spectral norm, as in the paper's script
+        initialise(self)
+        if spectral_norm:
+            add_spectral_norm(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.judge(self.features(images).flatten(1))
+
+
+def build(arch: Any) -> tuple[Generator, Discriminator]:
+    """Both networks of a validated `arch=cnn32` config."""
+    generator = Generator(
+        latent_dim=arch.latent_dim,
+        width=arch.width,
+        batch_norm=arch.batch_norm in ("generator", "both"),
+        activation_name=arch.activation,
+    )
+    discriminator = Discriminator(
+        width=arch.width,
+        batch_norm=arch.batch_norm == "both",
+        spectral_norm=arch.spectral_norm,
+        activation_name=arch.activation,
+    )
+    return generator, discriminator

@@ -1,0 +1,55 @@
+"""Generator → uint8 images. Leaves the generator as it found it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from rgan_bench.rng import stream
+
+
+def sample(
+    generator: nn.Module, count: int, *, seed: int, purpose: str, batch_norm: str, batch_size: int
+) -> Iterator[Tensor]:
+    """`count` fakes in batches, uint8 [≤ batch_size, 3, H, W], on the generator's device.
+
+    The same seed and purpose give the same latents, whatever else has been drawn.
+
+    Args:
+        generator: has `latent_dim`.
+        seed, purpose: key the latents' stream, one a batch.
+        batch_norm: "batch" normalises each batch by its own statistics, as the paper sampled; "running" by the
+            generator's running statistics.
+        batch_size: images a forward pass. The last pass is full too, and cut: under batch statistics an image
+            depends on the size of its batch.
+    """
+    device = next(generator.parameters()).device
+    for index, start in enumerate(range(0, count, batch_size)):
+        z = torch.randn(batch_size, generator.latent_dim, generator=stream(seed, purpose, index)).to(device)
+        with borrowed(generator, batch_norm), torch.no_grad():
+            images = to_uint8(generator(z))
+        yield images[: count - start]
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """[−1, 1] → 0…255, rounded, contiguous."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8, memory_format=torch.contiguous_format)
+
+
+@contextmanager
+def borrowed(generator: nn.Module, batch_norm: str) -> Iterator[None]:
+    """Puts the generator into the wanted batch-norm mode; afterwards its modes and buffers are as they were."""
+    modes = {module: module.training for module in generator.modules()}
+    norms = [m for m in modes if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    generator.train(batch_norm == "batch")
+    if batch_norm == "batch":
+        for norm in norms:
+            norm.track_running_stats = False  # batch statistics without touching the running ones
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+        for module, training in modes.items():
+            module.training = training
