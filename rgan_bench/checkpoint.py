@@ -1,0 +1,91 @@
+"""Checkpoint files: one file of tensors and primitives each, written atomically, loaded without running code."""
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from rgan_bench.config import Config, validate
+from rgan_bench.errors import UserError, one_line
+from rgan_bench.files import write_atomically
+from rgan_bench.networks import build_networks
+
+KEYS = ("iteration", "generator", "discriminator", "generator_optimizer", "discriminator_optimizer", "config")
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """
+    Raises:
+        OSError: the disk is full or the folder cannot be written; an older file at `path` is still whole.
+    """
+    try:
+        write_atomically(path, lambda file: torch.save(content, file))
+    except RuntimeError as error:  # torch's writer turns a full disk into this
+        raise OSError(one_line(error)) from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The content, on the CPU. Tensors and primitives only: a pickle that would run code is refused.
+
+    Raises:
+        UserError: no such file, or not a checkpoint of this project.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such checkpoint") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read as a checkpoint ({_first_sentence(error)})") from error
+    if not isinstance(content, dict) or not all(key in content for key in KEYS):
+        raise UserError(f"{path}: not a checkpoint of rgan-train (it must hold {', '.join(KEYS)})")
+    return content
+
+
+def config_of(content: dict[str, Any], path: Path) -> Config:
+    """The validated config that a checkpoint was trained under."""
+    try:
+        return validate(OmegaConf.create(content["config"]))
+    except (UserError, ValueError) as error:
+        raise UserError(f"{path}: holds a config that this version does not understand: {one_line(error)}") from error
+
+
+def last_checkpoint(path: Path) -> Path:
+    """`path` itself, or, where it is a run folder, its `checkpoints/last.pt`."""
+    return path / "checkpoints" / "last.pt" if path.is_dir() else path
+
+
+def load_generator(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+    """The generator of a checkpoint or of a run folder's last one, ready to sample.
+
+    It takes z ~ N(0, 1) [B, generator.latent_dim] and gives images [B, 3, H, W] in [−1, 1]. It is in eval mode, where
+    batch norm uses running statistics; `rgan_bench.sampling.sample` draws under batch statistics, as scores do.
+
+    Raises:
+        UserError: no such file, or not a checkpoint of this project.
+    """
+    path = last_checkpoint(Path(path))
+    content = load_checkpoint(path)
+    return generator_of(content, config_of(content, path), path).to(device)
+
+
+def generator_of(content: dict[str, Any], config: Config, path: Path) -> nn.Module:
+    """As `load_generator`, from content that is already in memory."""
+    generator, _ = build_networks(config.arch, seed=0)
+    try:
+        generator.load_state_dict(content["generator"])
+    except RuntimeError as error:
+        raise UserError(
+            f"{path}: its generator is not the arch={config.arch.name} of width {config.arch.width} "
+            f"that its config names ({_first_sentence(error)})"
+        ) from error
+    return generator.eval().requires_grad_(False)
+
+
+def _first_sentence(error: Exception) -> str:
+    """Enough to know what happened; torch's messages go on for paragraphs."""
+    text = one_line(error) or type(error).__name__
+    return text.split(". ")[0][:200]

@@ -1,0 +1,95 @@
+"""What people see: a block at the start, one bar, a block at the end. Readable when piped to a file."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+PLAIN_INTERVAL = 10.0  # seconds between progress lines where there is no terminal to draw a bar on
+
+
+def print_block(rows: Iterable[tuple[str, str]]) -> None:
+    rows = list(rows)
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        print(f"{name:<{width}}  {text}")
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """A line on stderr that does not tear a bar apart."""
+    with tqdm.external_write_mode(file=sys.stderr):
+        print(text, file=sys.stderr, flush=True)
+
+
+def counted(batches: Iterable[Any], total: int, title: str) -> Iterator[Any]:
+    """Passes batches of images through, with a bar while it lasts (on a terminal only)."""
+    with tqdm(total=total, desc=title, unit="img", leave=False, disable=None) as bar:
+        for batch in batches:
+            yield batch
+            bar.update(len(batch))
+
+
+class Progress:
+    """The one bar of a training run; without a terminal, a line now and then."""
+
+    def __init__(self, done: int, total: int) -> None:
+        self.total = total
+        self.done = done
+        self.notes: dict[str, str] = {}
+        self.plain = not sys.stderr.isatty()
+        self.started, self.first = time.perf_counter(), done
+        self.last_line = time.perf_counter()
+        self.bar = tqdm(total=total, initial=done, unit="it", disable=self.plain, dynamic_ncols=True, smoothing=0.05)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.bar.close()
+
+    def step(self) -> None:
+        self.done += 1
+        self.bar.update()
+
+    def note(self, **values: float) -> None:
+        """Shows these numbers from now on."""
+        self.notes |= {name: f"{value:.4g}" for name, value in values.items()}
+        self.bar.set_postfix(self.notes, refresh=False)
+        now = time.perf_counter()
+        if self.plain and (now - self.last_line >= PLAIN_INTERVAL or self.done == self.total):
+            self.last_line = now
+            rate = (self.done - self.first) / (now - self.started)
+            shown = "  ".join(f"{name} {value}" for name, value in self.notes.items())
+            print(f"iteration {self.done:,}/{self.total:,}  {rate:.2f} it/s  {shown}", file=sys.stderr, flush=True)
+
+
+def print_outcome(result: dict[str, Any], folder: Path) -> None:
+    """The end of a run, from its result.json."""
+    rows = []
+    iteration, reached = result["iteration"], result["status"]
+    rate = result.get("iterations_per_second")
+    speed = f", {rate:.2f} it/s" if rate else ""
+    rows.append(("status", f"{reached} at iteration {iteration:,}{speed}"))
+    for name, score in result["scores"].items():
+        rows.append((name, score_line(score)))
+    grids = sorted((folder / "samples").glob("iter_*.png"))
+    if grids:
+        rows.append(("samples", str(grids[-1])))
+    rows.append(("result", str(folder / "result.json")))
+    print_block(rows)
+
+
+def score_line(score: dict[str, Any]) -> str:
+    """"5.33 untrained → 0.64 at iteration 800 (best 0.61 at 700)"."""
+    final, best, history = score["final"], score["best"], score["history"]
+    parts = []
+    if history and history[0][0] == 0 and len(history) > 1:
+        parts.append(f"{history[0][1]:.4g} untrained →")
+    parts.append(f"{final['value']:.4g} at iteration {final['iteration']:,}")
+    if best["iteration"] != final["iteration"]:
+        parts.append(f"(best {best['value']:.4g} at {best['iteration']:,})")
+    return " ".join(parts)

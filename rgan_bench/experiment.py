@@ -1,0 +1,282 @@
+"""The composition root: builds the parts, and turns iterations into samples, scores, checkpoints, logs, result.json."""
+
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torchvision.utils import save_image
+
+from rgan_bench.checkpoint import load_checkpoint, save_checkpoint
+from rgan_bench.config import Config
+from rgan_bench.console import Progress, print_block, print_outcome, say
+from rgan_bench.data import load_data
+from rgan_bench.data.dataset import ImageDataset
+from rgan_bench.devices import device_title, resolve_device
+from rgan_bench.errors import UserError, one_line
+from rgan_bench.files import write_atomically, write_text_atomically
+from rgan_bench.losses import Loss
+from rgan_bench.networks import count_parameters
+from rgan_bench.provenance import versions
+from rgan_bench.runs import RunFolder
+from rgan_bench.sampling import sample
+from rgan_bench.scoring import Scorer
+from rgan_bench.state import TrainState
+from rgan_bench.steps import Metrics
+from rgan_bench.stops import StopSignals
+from rgan_bench.training import train
+
+GRID = 64  # images of a sample grid, 8 a row
+
+
+def run_experiment(config: Config, hydra_files: dict[str, str] | None = None) -> dict[str, Any]:
+    """Trains to `train.iterations`, from scratch or from where the run's folder stands.
+
+    Args:
+        hydra_files: name → content of what goes into the folder's `.hydra/`.
+
+    Returns:
+        The content of result.json. Its `status` is finished, interrupted or diverged.
+
+    Raises:
+        UserError: something is wrong with the input. A folder that did not exist is then not made.
+    """
+    experiment = Experiment(config)
+    experiment.folder.create()
+    for name, content in (hydra_files or {}).items():
+        (experiment.folder.path / ".hydra").mkdir(exist_ok=True)
+        write_text_atomically(experiment.folder.path / ".hydra" / name, content)
+    experiment.introduce()
+    return experiment.run()
+
+
+class Experiment:
+    """One run. Making it loads and checks everything that can fail; it writes nothing."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.folder = RunFolder.of(config)
+        self.device = resolve_device(config.device)
+        data = load_data(config.data)
+        if config.train.batch_size > len(data):
+            raise UserError(
+                f"train.batch_size={config.train.batch_size}: the data set has {len(data)} images; "
+                "a batch draws distinct ones, so at most so many"
+            )
+        self.data = data.to(self.device)
+        self.scorer = Scorer(config.fid, self.data, self.device, say) if config.fid.every else None
+        self.state = TrainState.new(config, self.device)
+        self._resume()
+        self.since_log = (self.state.iteration, self.state.training_seconds)
+        self.received: int | None = None
+
+    # --- the run ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, Any]:
+        config, state = self.config, self.state
+        self.session_started = self.resumed_mark = time.perf_counter()
+        self.wall_before = state.wall_seconds
+        self.folder.trim_metrics(state.iteration)
+        status = "finished"
+        with StopSignals() as stop, Progress(state.iteration, config.train.iterations) as self.progress:
+            self.write_result("running")
+            self.attend()
+            self.resumed_mark = time.perf_counter()
+            for measured in train(state, self.data, config):
+                self.progress.step()
+                if self.due(config.train.log_every) or self.anything_due():
+                    values = self.read(measured)
+                    if not all(map(math.isfinite, values.values())):
+                        status = "diverged"
+                        self.log(values)
+                        break
+                    if self.due(config.train.log_every):
+                        self.log(values)
+                    self.attend()
+                    self.resumed_mark = time.perf_counter()
+                if stop.received is not None and state.iteration < config.train.iterations:
+                    self.read(measured)
+                    status, self.received = "interrupted", stop.received
+                    break
+            if status != "diverged":
+                self.save()
+        result = self.write_result(status)
+        print_outcome(result, self.folder.path)
+        return result
+
+    def due(self, every: int | None) -> bool:
+        """Whether something that happens each so many iterations, and at the end, happens now."""
+        iteration = self.state.iteration
+        return every is not None and (iteration % every == 0 or iteration == self.config.train.iterations)
+
+    def anything_due(self) -> bool:
+        train, fid = self.config.train, self.config.fid
+        return any(map(self.due, (train.sample_every, train.checkpoint_every, fid.every)))
+
+    def attend(self) -> None:
+        """Whatever is due at the current iteration: a sample grid, scores, a checkpoint."""
+        if self.due(self.config.train.sample_every):
+            self.draw_grid()
+        if self.due(self.config.fid.every):
+            self.score()
+        if self.due(self.config.train.checkpoint_every) and self.state.iteration > 0:
+            self.save(keep=True)
+
+    def draw_grid(self) -> None:
+        """64 images from latents that stay the same throughout the run."""
+        (images,) = sample(
+            self.state.generator,
+            GRID,
+            seed=self.config.seed,
+            purpose="grid/latent",
+            batch_norm=self.config.fid.batch_norm,
+            batch_size=GRID,
+        )
+        path = self.folder.sample(self.state.iteration)
+        write_atomically(path, lambda file: save_image(images.float() / 255, file, format="png", nrow=8))
+
+    def score(self) -> None:
+        """Once an iteration: scores that a checkpoint brought along are not computed again."""
+        scored = [history[-1][0] == self.state.iteration for history in self.state.scores.values() if history]
+        if scored and all(scored) and set(self.state.scores) >= set(self.scorer.protocols()):
+            return
+        for name, value in self.scorer.score(self.state.generator, self.config.seed).items():
+            history = self.state.scores.setdefault(name, [])
+            history[:] = [entry for entry in history if entry[0] != self.state.iteration]
+            history.append((self.state.iteration, value))
+            self.progress.note(**{name: value})
+        self.write_result("running")
+
+    def read(self, measured: Metrics) -> dict[str, float]:
+        """From the device to the host; stops the training clock, since now the device has caught up."""
+        names, values = zip(*measured.items(), strict=True)
+        values = torch.stack(values).tolist()
+        now = time.perf_counter()
+        self.state.training_seconds += now - self.resumed_mark
+        self.resumed_mark = now
+        return dict(zip(names, values, strict=True))
+
+    def log(self, values: dict[str, float]) -> None:
+        """A line of metrics.jsonl. images_per_second: real images that the discriminator has seen."""
+        iterations = self.state.iteration - self.since_log[0]
+        seconds = self.state.training_seconds - self.since_log[1]
+        self.since_log = (self.state.iteration, self.state.training_seconds)
+        seen = iterations * self.config.optim.n_d * self.config.train.batch_size
+        self.folder.append_metrics(
+            {"iteration": self.state.iteration, **values, "images_per_second": seen / seconds if seconds else None}
+        )
+        self.progress.note(D=values["loss/discriminator"], G=values["loss/generator"])
+
+    # --- what is kept -------------------------------------------------------------------------------------------------
+
+    def save(self, keep: bool = False) -> None:
+        """`last.pt`; with `keep`, also a file of its own for this iteration."""
+        self.state.wall_seconds = self.wall_seconds()
+        content = {
+            **self.state.state_dict(),
+            "config": asdict(self.config),
+            "data_fingerprint": self.data.fingerprint,
+        }
+        try:
+            if keep:
+                save_checkpoint(self.folder.checkpoint(self.state.iteration), content)
+            save_checkpoint(self.folder.last_checkpoint, content)
+        except OSError as error:
+            raise UserError(
+                f"{self.folder.checkpoints}: cannot save iteration {self.state.iteration} ({one_line(error)}); "
+                "free some space and call the same command again: it continues from the last checkpoint"
+            ) from error
+
+    def _resume(self) -> None:
+        path = self.folder.last_checkpoint
+        if not path.exists():
+            return
+        content = load_checkpoint(path)
+        if content.get("data_fingerprint") != self.data.fingerprint:
+            raise UserError(
+                f"{path}: was trained on other images than {self.data.source} now holds; move {self.folder.path} away "
+                "to start anew, or bring the old images back"
+            )
+        try:
+            self.state.load_state_dict(content)
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise UserError(
+                f"{path}: is a checkpoint of another arch than {self.config.arch.name} as configured "
+                f"({one_line(error)[:200]}); move it away to start anew"
+            ) from error
+
+    def write_result(self, status: str) -> dict[str, Any]:
+        state = self.state
+        scores = {name: summarise(history) for name, history in state.scores.items() if history}
+        protocols = self.scorer.protocols() if self.scorer else {}
+        result = {
+            "status": status,
+            "iteration": state.iteration,
+            "scores": scores,
+            "protocol": {name: protocol.as_dict() for name, protocol in protocols.items()},
+            "config": asdict(self.config),
+            "data": {
+                "name": self.data.name,
+                "source": self.data.source,
+                "images": len(self.data),
+                "image_size": self.data.image_size,
+                "skipped": self.data.skipped,
+                "fingerprint": self.data.fingerprint,
+            },
+            "versions": versions(self.device),
+            "wall_seconds": self.wall_seconds(),
+            "training_seconds": state.training_seconds,
+            "iterations_per_second": state.iteration / state.training_seconds if state.training_seconds else None,
+        }
+        self.folder.write_result(result)
+        return result
+
+    def wall_seconds(self) -> float:
+        return self.wall_before + time.perf_counter() - self.session_started
+
+    # --- on the screen ------------------------------------------------------------------------------------------------
+
+    def introduce(self) -> None:
+        config, data, state = self.config, self.data, self.state
+        loss = Loss(config.loss.comparison, config.loss.function, config.loss.generator)
+        penalty = "" if config.loss.penalty == "none" else f", {config.loss.penalty} × {config.loss.penalty_weight:g}"
+        skipped = f", {data.skipped:,} unreadable ones skipped" if data.skipped else ""
+        start = f"from iteration {state.iteration:,} " if state.iteration else ""
+        print_block(
+            [
+                ("data", f"{data.name}: {len(data):,} images {data.image_size}×{data.image_size}{skipped} ({data.source})"),
+                (
+                    "networks",
+                    f"{config.arch.name}, width {config.arch.width}: generator {count_parameters(state.generator):,} "
+                    f"parameters, discriminator {count_parameters(state.discriminator):,}",
+                ),
+                ("loss", f"{config.loss.name}: {loss.describe()}{penalty}"),
+                (
+                    "optimizer",
+                    f"Adam, lr {config.optim.lr:g}, betas {tuple(config.optim.betas)}, n_d {config.optim.n_d}, "
+                    f"batch {config.train.batch_size}",
+                ),
+                ("device", device_title(self.device)),
+                ("run folder", f"{self.folder.path}"),
+                ("training", f"{start}to iteration {config.train.iterations:,}"),
+            ]
+        )
+
+
+def summarise(history: list[tuple[int, float]]) -> dict[str, Any]:
+    """final, best (lowest) and history of one score, as result.json holds them."""
+
+    def entry(pair: tuple[int, float]) -> dict[str, float]:
+        return {"iteration": pair[0], "value": pair[1]}
+
+    return {
+        "final": entry(history[-1]),
+        "best": entry(min(history, key=lambda pair: pair[1])),
+        "history": [list(pair) for pair in history],
+    }
+
+
+def continue_hint(folder: Path) -> str:
+    return f"saved in {folder}; the same command continues there"

