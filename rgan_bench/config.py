@@ -348,8 +348,8 @@ def _select(config: DictConfig, key: str) -> Any:
 
 
 def _wanted_type(message: str) -> str:
-    for name, words in (("Integer", "an integer"), ("Float", "a number"), ("Boolean", "true or false")):
-        if f"to {name}" in message:
+    for name, words in (("Integer|int", "an integer"), ("Float|float", "a number"), ("Boolean|bool", "true or false")):
+        if re.search(rf"to ({name})|of type '({name})'$", message.splitlines()[0]):
             return words
     if "list" in message.lower():
         return "a list, as in [a,b]"

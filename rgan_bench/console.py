@@ -84,7 +84,7 @@ def print_outcome(result: dict[str, Any], folder: Path) -> None:
 
 
 def score_line(score: dict[str, Any]) -> str:
-    """"5.33 untrained → 0.64 at iteration 800 (best 0.61 at 700)"."""
+    """ "5.33 untrained → 0.64 at iteration 800 (best 0.61 at 700)"."""
     final, best, history = score["final"], score["best"], score["history"]
     parts = []
     if history and history[0][0] == 0 and len(history) > 1:

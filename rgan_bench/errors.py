@@ -20,16 +20,22 @@ def full_errors_wanted() -> bool:
     return os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
+def show(program: str, error: UserError) -> int:
+    """Prints `program: error: message` on stderr; gives the exit status for it."""
+    print(f"{program}: error: {one_line(error)}", file=sys.stderr)
+    return 2
+
+
 @contextmanager
-def shown_as_one_line(program: str) -> Iterator[None]:
-    """Turns a UserError into `program: error: message` on stderr and exit status 2."""
+def shown_as_one_line(program: str, *, full: bool | None = None) -> Iterator[None]:
+    """Turns a UserError into one line and an exit status, unless full errors are wanted."""
+    full = full_errors_wanted() if full is None else full
     try:
         yield
     except UserError as error:
-        if full_errors_wanted():
+        if full:
             raise
-        print(f"{program}: error: {one_line(error)}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(show(program, error))
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         sys.exit(130)

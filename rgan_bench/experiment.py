@@ -3,7 +3,6 @@
 import math
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,12 +12,10 @@ from rgan_bench.checkpoint import load_checkpoint, save_checkpoint
 from rgan_bench.config import Config
 from rgan_bench.console import Progress, print_block, print_outcome, say
 from rgan_bench.data import load_data
-from rgan_bench.data.dataset import ImageDataset
-from rgan_bench.devices import device_title, resolve_device
+from rgan_bench.devices import resolve_device
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_atomically, write_text_atomically
-from rgan_bench.losses import Loss
-from rgan_bench.networks import count_parameters
+from rgan_bench.protocol import ScoreHistory
 from rgan_bench.provenance import versions
 from rgan_bench.runs import RunFolder
 from rgan_bench.sampling import sample
@@ -26,6 +23,7 @@ from rgan_bench.scoring import Scorer
 from rgan_bench.state import TrainState
 from rgan_bench.steps import Metrics
 from rgan_bench.stops import StopSignals
+from rgan_bench.summary import introduction
 from rgan_bench.training import train
 
 GRID = 64  # images of a sample grid, 8 a row
@@ -38,7 +36,7 @@ def run_experiment(config: Config, hydra_files: dict[str, str] | None = None) ->
         hydra_files: name → content of what goes into the folder's `.hydra/`.
 
     Returns:
-        The content of result.json. Its `status` is finished, interrupted or diverged.
+        The content of result.json. Its `status` is finished, diverged, or interrupted, then with the `signal`'s number.
 
     Raises:
         UserError: something is wrong with the input. A folder that did not exist is then not made.
@@ -48,7 +46,9 @@ def run_experiment(config: Config, hydra_files: dict[str, str] | None = None) ->
     for name, content in (hydra_files or {}).items():
         (experiment.folder.path / ".hydra").mkdir(exist_ok=True)
         write_text_atomically(experiment.folder.path / ".hydra" / name, content)
-    experiment.introduce()
+    print_block(
+        introduction(experiment.config, experiment.data, experiment.state, experiment.device, experiment.folder)
+    )
     return experiment.run()
 
 
@@ -70,7 +70,6 @@ class Experiment:
         self.state = TrainState.new(config, self.device)
         self._resume()
         self.since_log = (self.state.iteration, self.state.training_seconds)
-        self.received: int | None = None
 
     # --- the run ------------------------------------------------------------------------------------------------------
 
@@ -98,11 +97,13 @@ class Experiment:
                     self.resumed_mark = time.perf_counter()
                 if stop.received is not None and state.iteration < config.train.iterations:
                     self.read(measured)
-                    status, self.received = "interrupted", stop.received
+                    status = "interrupted"
                     break
             if status != "diverged":
                 self.save()
         result = self.write_result(status)
+        if status == "interrupted":
+            result["signal"] = stop.received
         print_outcome(result, self.folder.path)
         return result
 
@@ -138,14 +139,16 @@ class Experiment:
         write_atomically(path, lambda file: save_image(images.float() / 255, file, format="png", nrow=8))
 
     def score(self) -> None:
-        """Once an iteration: scores that a checkpoint brought along are not computed again."""
-        scored = [history[-1][0] == self.state.iteration for history in self.state.scores.values() if history]
-        if scored and all(scored) and set(self.state.scores) >= set(self.scorer.protocols()):
+        """Scores that a checkpoint brought along are not computed again."""
+        protocols = self.scorer.protocols()
+        histories = {name: self.state.scores.get(p.fingerprint, ScoreHistory(p)) for name, p in protocols.items()}
+        if all(history.reaches(self.state.iteration) for history in histories.values()):
             return
         for name, value in self.scorer.score(self.state.generator, self.config.seed).items():
-            history = self.state.scores.setdefault(name, [])
-            history[:] = [entry for entry in history if entry[0] != self.state.iteration]
-            history.append((self.state.iteration, value))
+            history = histories[name]
+            if not history.reaches(self.state.iteration):
+                history.add(self.state.iteration, value)
+            self.state.scores[history.protocol.fingerprint] = history
             self.progress.note(**{name: value})
         self.write_result("running")
 
@@ -209,13 +212,17 @@ class Experiment:
 
     def write_result(self, status: str) -> dict[str, Any]:
         state = self.state
-        scores = {name: summarise(history) for name, history in state.scores.items() if history}
-        protocols = self.scorer.protocols() if self.scorer else {}
+        current = {p.fingerprint for p in self.scorer.protocols().values()} if self.scorer else set(state.scores)
+        shown = {h.protocol.score_name: h for h in state.scores.values() if h.protocol.fingerprint in current}
+        others = [h for h in state.scores.values() if h is not shown.get(h.protocol.score_name)]
         result = {
             "status": status,
             "iteration": state.iteration,
-            "scores": scores,
-            "protocol": {name: protocol.as_dict() for name, protocol in protocols.items()},
+            "scores": {name: history.summary() for name, history in shown.items()},
+            "protocol": {name: history.protocol.as_dict() for name, history in shown.items()},
+            "scores_under_other_protocols": [
+                {"score": h.protocol.score_name, "protocol": h.protocol.as_dict(), **h.summary()} for h in others
+            ],
             "config": asdict(self.config),
             "data": {
                 "name": self.data.name,
@@ -235,48 +242,3 @@ class Experiment:
 
     def wall_seconds(self) -> float:
         return self.wall_before + time.perf_counter() - self.session_started
-
-    # --- on the screen ------------------------------------------------------------------------------------------------
-
-    def introduce(self) -> None:
-        config, data, state = self.config, self.data, self.state
-        loss = Loss(config.loss.comparison, config.loss.function, config.loss.generator)
-        penalty = "" if config.loss.penalty == "none" else f", {config.loss.penalty} × {config.loss.penalty_weight:g}"
-        skipped = f", {data.skipped:,} unreadable ones skipped" if data.skipped else ""
-        start = f"from iteration {state.iteration:,} " if state.iteration else ""
-        print_block(
-            [
-                ("data", f"{data.name}: {len(data):,} images {data.image_size}×{data.image_size}{skipped} ({data.source})"),
-                (
-                    "networks",
-                    f"{config.arch.name}, width {config.arch.width}: generator {count_parameters(state.generator):,} "
-                    f"parameters, discriminator {count_parameters(state.discriminator):,}",
-                ),
-                ("loss", f"{config.loss.name}: {loss.describe()}{penalty}"),
-                (
-                    "optimizer",
-                    f"Adam, lr {config.optim.lr:g}, betas {tuple(config.optim.betas)}, n_d {config.optim.n_d}, "
-                    f"batch {config.train.batch_size}",
-                ),
-                ("device", device_title(self.device)),
-                ("run folder", f"{self.folder.path}"),
-                ("training", f"{start}to iteration {config.train.iterations:,}"),
-            ]
-        )
-
-
-def summarise(history: list[tuple[int, float]]) -> dict[str, Any]:
-    """final, best (lowest) and history of one score, as result.json holds them."""
-
-    def entry(pair: tuple[int, float]) -> dict[str, float]:
-        return {"iteration": pair[0], "value": pair[1]}
-
-    return {
-        "final": entry(history[-1]),
-        "best": entry(min(history, key=lambda pair: pair[1])),
-        "history": [list(pair) for pair in history],
-    }
-
-
-def continue_hint(folder: Path) -> str:
-    return f"saved in {folder}; the same command continues there"

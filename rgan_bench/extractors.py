@@ -169,7 +169,7 @@ def _check_inception(path: Path, what: str) -> None:
     if not path.is_file():
         raise UserError(f"{what}={path}: there is no such file; it must hold torch-fidelity's Inception weights")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise UserError(
             f"{what}={path}: not a file of weights ({one_line(error)[:200]}); it must hold torch-fidelity's Inception "

@@ -23,7 +23,9 @@ def no_comparison(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 def pair(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """RGAN: each real against the fake of the same index."""
     if real.shape != fake.shape:
-        raise ValueError(f"comparison=pair needs as many reals as fakes, got {tuple(real.shape)} and {tuple(fake.shape)}")
+        raise ValueError(
+            f"comparison=pair needs as many reals as fakes, got {tuple(real.shape)} and {tuple(fake.shape)}"
+        )
     return real - fake, fake - real
 
 
@@ -143,7 +145,8 @@ class Loss:
             "average_v1": "relativistic average (as in the author's first code)",
             "centered": "relativistic centered",
         }[self.comparison]
-        return f"{self.function.replace('_', ' ')} function, {comparison}, {self.generator_form.replace('_', '-')} generator"
+        function, generator = self.function.replace("_", " "), self.generator_form.replace("_", "-")
+        return f"{function} function, {comparison}, {generator} generator"
 
     def _two_terms(self, real: Tensor, fake: Tensor, *, real_is_real: bool) -> Tensor:
         """Both sides scored, the real one as real or, for the generator, with the roles swapped."""
@@ -163,8 +166,9 @@ class Loss:
         return FUNCTIONS[self.function](logits, real)
 
 
-def get_loss(name: str, *, comparison: str | None = None, function: str | None = None,
-             generator: str | None = None) -> Loss:  # fmt: skip
+def get_loss(
+    name: str, *, comparison: str | None = None, function: str | None = None, generator: str | None = None
+) -> Loss:
     """The loss of `configs/loss/<name>.yaml`, single choices replaced where given.
 
     Raises:

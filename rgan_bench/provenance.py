@@ -1,6 +1,7 @@
 """Where a number comes from: versions, commit, machine."""
 
 import subprocess
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def versions(device: torch.device) -> dict[str, Any]:
     }
 
 
+@lru_cache
 def git_commit() -> str | None:
     """The commit of this package's own checkout, with `-dirty` where files differ; None where it is installed."""
     package = Path(__file__).resolve().parent

@@ -76,7 +76,7 @@ class RunFolder:
             (self.checkpoints / ".writable").unlink()
         except OSError as error:
             raise UserError(
-                f"output_root: cannot write the run folder {self.path} ({one_line(error)}); "
+                f"output_root={self.path.parent}: cannot write the run folder {self.path.name} ({one_line(error)}); "
                 "free it, or choose another place with output_root=PATH"
             ) from error
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from rgan_bench.config import Config
 from rgan_bench.networks import build_networks
+from rgan_bench.protocol import ScoreHistory
 
 
 @dataclass
@@ -16,7 +17,7 @@ class TrainState:
 
     Attributes:
         iteration: generator steps done.
-        scores: score name → [(iteration, value)], in the order of iterations.
+        scores: protocol fingerprint → history. Scores under different protocols never share one.
         training_seconds: spent in iterations, over all sessions.
         wall_seconds: spent altogether, over all sessions.
     """
@@ -26,7 +27,7 @@ class TrainState:
     generator_optimizer: torch.optim.Optimizer
     discriminator_optimizer: torch.optim.Optimizer
     iteration: int = 0
-    scores: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    scores: dict[str, ScoreHistory] = field(default_factory=dict)
     training_seconds: float = 0.0
     wall_seconds: float = 0.0
 
@@ -53,7 +54,7 @@ class TrainState:
         return {
             "iteration": self.iteration,
             **{name: getattr(self, name).state_dict() for name in self.MODULES},
-            "scores": {name: [list(entry) for entry in history] for name, history in self.scores.items()},
+            "scores": [history.as_dict() for history in self.scores.values()],
             "training_seconds": self.training_seconds,
             "wall_seconds": self.wall_seconds,
         }
@@ -66,6 +67,7 @@ class TrainState:
         for name in self.MODULES:
             getattr(self, name).load_state_dict(saved[name])
         self.iteration = saved["iteration"]
-        self.scores = {name: [(int(i), float(v)) for i, v in history] for name, history in saved["scores"].items()}
+        histories = [ScoreHistory.from_dict(entry) for entry in saved["scores"]]
+        self.scores = {history.protocol.fingerprint: history for history in histories}
         self.training_seconds = saved["training_seconds"]
         self.wall_seconds = saved["wall_seconds"]

@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rgan_bench.config import config_dir, unknown_key, unknown_option, validate
-from rgan_bench.errors import UserError, full_errors_wanted, one_line, shown_as_one_line
+from rgan_bench.console import print_outcome
+from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
 from rgan_bench.runs import RunFolder
 
 EXIT_DIVERGED = 3
@@ -21,41 +22,50 @@ EXIT_DIVERGED = 3
 def main() -> None:
     """The entry point. Errors come as one line, unless HYDRA_FULL_ERROR=1."""
     full = full_errors_wanted()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and the line below is ours to write
-    try:
-        with shown_as_one_line("rgan-train"):
-            try:
-                app()
-            except (HydraException, OmegaConfBaseException) as error:
-                raise UserError(explain(error)) from error
-            except UserError:
+    statuses: list[int] = []
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing: the one line is ours to write
+
+    @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
+    def app(composed: DictConfig) -> None:
+        try:
+            statuses.append(run(composed))
+        except UserError as error:
+            if full:
                 raise
-    finally:
-        if not full:
-            del os.environ["HYDRA_FULL_ERROR"]
+            # Not raised through Hydra, which would add lines of its own and end a sweep at its first bad run.
+            statuses.append(show("rgan-train", error))
+
+    with shown_as_one_line("rgan-train", full=full):
+        try:
+            app()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(explain(error)) from error
+        finally:
+            if not full:
+                del os.environ["HYDRA_FULL_ERROR"]
+    sys.exit(max(statuses, default=0))
 
 
-@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
-def app(composed: DictConfig) -> None:
+def run(composed: DictConfig) -> int:
+    """One run, from the composed config to the exit status."""
     config = validate(composed)
     folder = RunFolder.of(config)
     result = folder.read_result()
     if result and result.get("status") == "finished" and result.get("iteration", 0) >= config.train.iterations:
-        from rgan_bench.console import print_outcome
-
         print(f"{folder.path}: finished already; more train.iterations would train on")
         print_outcome(result, folder.path)
-        return
+        return 0
 
-    from rgan_bench.experiment import continue_hint, run_experiment  # imports torch, so only now
+    from rgan_bench.experiment import run_experiment  # imports torch, so only now
 
-    experiment = run_experiment(config, hydra_files(composed))
-    if experiment["status"] == "interrupted":
-        print(f"rgan-train: stopped: {continue_hint(folder.path)}", file=sys.stderr)
-        sys.exit(130)
-    if experiment["status"] == "diverged":
-        print(f"rgan-train: diverged at iteration {experiment['iteration']}", file=sys.stderr)
-        sys.exit(EXIT_DIVERGED)
+    result = run_experiment(config, hydra_files(composed))
+    if result["status"] == "interrupted":
+        print(f"rgan-train: stopped; saved in {folder.path}, where the same command continues", file=sys.stderr)
+        sys.exit(128 + result["signal"])  # at once: in a sweep the runs to come are not wanted either
+    if result["status"] == "diverged":
+        print(f"rgan-train: diverged at iteration {result['iteration']:,}", file=sys.stderr)
+        return EXIT_DIVERGED
+    return 0
 
 
 def hydra_files(composed: DictConfig) -> dict[str, str]:

@@ -29,8 +29,8 @@ def load(data: Any) -> ImageDataset:
             with contextlib.suppress(OSError):
                 root.rmdir()  # of no use if empty
         raise UserError(
-            f"data=cifar10: cannot get the images ({one_line(error)}); download {CIFAR10.url} elsewhere and put the file "
-            f"{CIFAR10.filename} into {root.resolve()}, or set data.root to the folder that holds it"
+            f"data=cifar10: cannot get the images ({one_line(error)}); download {CIFAR10.url} elsewhere and put the "
+            f"file {CIFAR10.filename} into {root.resolve()}, or set data.root to the folder that holds it"
         ) from error
     images = torch.from_numpy(dataset.data).permute(0, 3, 1, 2)
     return ImageDataset.from_images("cifar10", str(root), images)

@@ -1,6 +1,6 @@
 """Generators and discriminators, one file an architecture.
 
-A generator maps z [B, latent_dim] to images [B, 3, size, size] in [−1, 1]; a discriminator maps images to logits [B, 1].
+A generator maps z [B, latent_dim] to images [B, 3, size, size] in [−1, 1], a discriminator images to logits [B, 1].
 """
 
 from typing import Any

@@ -1,0 +1,37 @@
+"""A run in words, before it starts."""
+
+import torch
+
+from rgan_bench.config import Config
+from rgan_bench.data.dataset import ImageDataset
+from rgan_bench.devices import device_title
+from rgan_bench.losses import Loss
+from rgan_bench.networks import count_parameters
+from rgan_bench.runs import RunFolder
+from rgan_bench.state import TrainState
+
+
+def introduction(
+    config: Config, data: ImageDataset, state: TrainState, device: torch.device, folder: RunFolder
+) -> list[tuple[str, str]]:
+    """(name, text) a line."""
+    loss, arch, optim, train = config.loss, config.arch, config.optim, config.train
+    in_words = Loss(loss.comparison, loss.function, loss.generator).describe()
+    penalty = "" if loss.penalty == "none" else f", penalty {loss.penalty} × {loss.penalty_weight:g}"
+    skipped = f", {data.skipped:,} unreadable ones skipped" if data.skipped else ""
+    size = f"{data.image_size}×{data.image_size}"
+    parameters = [f"{count_parameters(network):,}" for network in (state.generator, state.discriminator)]
+    adam = f"Adam, lr {optim.lr:g}, betas ({optim.betas[0]:g}, {optim.betas[1]:g}), n_d {optim.n_d}"
+    start = f"from iteration {state.iteration:,} " if state.iteration else ""
+    return [
+        ("data", f"{data.name}: {len(data):,} images {size}{skipped} ({data.source})"),
+        (
+            "networks",
+            f"{arch.name}, width {arch.width}: generator {parameters[0]}, discriminator {parameters[1]} parameters",
+        ),
+        ("loss", f"{loss.name}: {in_words}{penalty}"),
+        ("optimizer", f"{adam}, batch {train.batch_size}"),
+        ("device", device_title(device)),
+        ("run folder", str(folder.path)),
+        ("training", f"{start}to iteration {train.iterations:,}"),
+    ]
