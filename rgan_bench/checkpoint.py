@@ -1,7 +1,5 @@
 """Checkpoint files: one file of tensors and primitives each, written atomically, loaded without running code."""
 
-import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +7,11 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from rgan_bench.config import Config, validate
+from rgan_bench.config import validate
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_atomically
 from rgan_bench.networks import build_networks
+from rgan_bench.schema import Config
 
 KEYS = ("iteration", "generator", "discriminator", "generator_optimizer", "discriminator_optimizer", "config")
 
@@ -38,7 +37,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such checkpoint") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever an unpickler may stumble over
         raise UserError(f"{path}: cannot be read as a checkpoint ({_first_sentence(error)})") from error
     if not isinstance(content, dict) or not all(key in content for key in KEYS):
         raise UserError(f"{path}: not a checkpoint of rgan-train (it must hold {', '.join(KEYS)})")

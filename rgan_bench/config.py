@@ -1,23 +1,33 @@
-"""The schema of the configuration, its validation, and where the YAML lives. Imports no torch.
+"""Validation of a composed configuration, and where the YAML lives. Imports no torch.
 
-The YAML files hold the values; the dataclasses here hold names, types and ranges. `validate` is the gate: what passes
+The YAML files hold the values, `schema.py` holds names, types and ranges. `validate` is the gate: what passes
 it can be run, what does not is refused with key, value and remedy.
 """
 
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from rgan_bench.errors import UserError, one_line
-
-FEATURES = ("inception", "efficientnet-lite0", "pixels")
+from rgan_bench.schema import (
+    ARCHS,
+    CHECKS,
+    DATA,
+    FIXED_IMAGE_SIZE,
+    Config,
+    FidConfig,
+    LossConfig,
+    OptimConfig,
+    TrainConfig,
+    not_among,
+)
 
 
 def config_dir() -> Path:
@@ -44,190 +54,6 @@ def load_group_option(group: str, option: str) -> dict[str, Any]:
     return loaded
 
 
-# --- the schema -------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class LossConfig:
-    name: str = MISSING
-    comparison: str = MISSING
-    function: str = MISSING
-    generator: str = MISSING
-    penalty: str = MISSING
-    penalty_weight: float = MISSING
-
-
-@dataclass
-class Cnn32Config:
-    name: str = MISSING
-    image_size: int = MISSING
-    latent_dim: int = MISSING
-    width: int = MISSING
-    spectral_norm: bool = MISSING
-    batch_norm: str = MISSING
-    activation: str = MISSING
-
-
-@dataclass
-class Cifar10Config:
-    name: str = MISSING
-    root: str = MISSING
-    image_size: int = MISSING
-
-
-@dataclass
-class FolderConfig:
-    name: str = MISSING
-    root: str = MISSING
-    image_size: int = MISSING
-    on_corrupt: str = MISSING
-
-
-@dataclass
-class DemoConfig:
-    name: str = MISSING
-    image_size: int = MISSING
-    num_images: int = MISSING
-    data_seed: int = MISSING
-
-
-@dataclass
-class OptimConfig:
-    lr: float = MISSING
-    betas: list[float] = MISSING
-    n_d: int = MISSING
-
-
-@dataclass
-class TrainConfig:
-    iterations: int = MISSING
-    batch_size: int = MISSING
-    log_every: int = MISSING
-    sample_every: int | None = MISSING
-    checkpoint_every: int | None = MISSING
-
-
-@dataclass
-class FidConfig:
-    features: list[str] = MISSING
-    every: int | None = MISSING
-    num_samples: int = MISSING
-    num_real: int | None = MISSING
-    batch_norm: str = MISSING
-    batch_size: int = MISSING
-    weights: str | None = MISSING
-    cache_dir: str | None = MISSING
-
-
-@dataclass
-class Config:
-    """A validated configuration. `arch` and `data` are instances of the classes in ARCHS and DATA."""
-
-    loss: LossConfig = MISSING
-    arch: Any = MISSING
-    data: Any = MISSING
-    optim: OptimConfig = MISSING
-    train: TrainConfig = MISSING
-    fid: FidConfig = MISSING
-    seed: int = MISSING
-    device: str = MISSING
-    output_root: str = MISSING
-
-
-# Replaceable parts: `name` says which schema its group follows.
-ARCHS: dict[str, type] = {"cnn32": Cnn32Config}
-DATA: dict[str, type] = {"cifar10": Cifar10Config, "folder": FolderConfig, "demo": DemoConfig}
-FIXED_IMAGE_SIZE = {"arch": {"cnn32": 32}, "data": {"cifar10": 32}}
-
-
-# --- ranges -----------------------------------------------------------------------------------------------------------
-
-Check = Callable[[Any], str | None]  # value → what is wrong with it, or None
-
-
-def at_least(minimum: int) -> Check:
-    return lambda value: None if value >= minimum else f"must be at least {minimum}"
-
-
-def at_least_or_null(minimum: int) -> Check:
-    return lambda value: None if value is None or value >= minimum else f"must be at least {minimum}, or null for never"
-
-
-def one_of(*choices: str) -> Check:
-    return lambda value: None if value in choices else _not_among(value, choices)
-
-
-def positive(value: float) -> str | None:
-    return None if math.isfinite(value) and value > 0 else "must be a number above 0"
-
-
-def not_negative(value: float) -> str | None:
-    return None if math.isfinite(value) and value >= 0 else "must be a number of at least 0"
-
-
-def two_betas(value: list[float]) -> str | None:
-    if len(value) != 2:
-        return "must be two numbers, as in [0.5,0.999]"
-    return None if all(0 <= beta < 1 for beta in value) else "each must be at least 0 and below 1"
-
-
-def some_features(value: list[str]) -> str | None:
-    if not value:
-        return "must name at least one; to score never, set fid.every=null"
-    if len(set(value)) != len(value):
-        return "names one twice"
-    return next((_not_among(name, FEATURES) for name in value if name not in FEATURES), None)
-
-
-def file_name(value: str) -> str | None:
-    ok = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value)
-    return None if ok else "becomes part of a folder's name: use letters, digits, '.', '_' and '-' only"
-
-
-def device_name(value: str) -> str | None:
-    return None if re.fullmatch(r"auto|cpu|cuda(:\d+)?", value) else "must be auto, cpu, cuda or cuda:N"
-
-
-def not_empty(value: str) -> str | None:
-    return None if value.strip() else "must not be empty"
-
-
-CHECKS: dict[str, Check] = {
-    "loss.name": file_name,
-    "loss.comparison": one_of("none", "pair", "average", "average_v1", "centered"),
-    "loss.function": one_of("standard", "least_squares", "hinge", "wasserstein"),
-    "loss.generator": one_of("non_saturating", "saturating"),
-    "loss.penalty": one_of("none", "gp"),
-    "loss.penalty_weight": not_negative,
-    "arch.width": at_least(1),
-    "arch.latent_dim": at_least(1),
-    "arch.batch_norm": one_of("generator", "both", "none"),
-    "arch.activation": one_of("default", "tanh"),
-    "data.root": not_empty,
-    "data.image_size": at_least(8),
-    "data.on_corrupt": one_of("error", "skip"),
-    "data.num_images": at_least(2),
-    "data.data_seed": at_least(0),
-    "optim.lr": positive,
-    "optim.betas": two_betas,
-    "optim.n_d": at_least(1),
-    "train.iterations": at_least(1),
-    "train.batch_size": at_least(1),
-    "train.log_every": at_least(1),
-    "train.sample_every": at_least_or_null(1),
-    "train.checkpoint_every": at_least_or_null(1),
-    "fid.features": some_features,
-    "fid.every": at_least_or_null(1),
-    "fid.num_samples": at_least(2),
-    "fid.num_real": lambda value: None if value is None or value >= 2 else "must be at least 2, or null for all",
-    "fid.batch_norm": one_of("batch", "running"),
-    "fid.batch_size": at_least(1),
-    "seed": at_least(0),
-    "device": device_name,
-    "output_root": not_empty,
-}
-
-
 # --- the gate ---------------------------------------------------------------------------------------------------------
 
 
@@ -244,7 +70,7 @@ def validate(config: DictConfig) -> Config:
     for group, schemas in (("arch", ARCHS), ("data", DATA)):
         name = OmegaConf.select(config, f"{group}.name")
         if name not in schemas:
-            raise UserError(f"{group}.name={name}: {_not_among(name, schemas)}")
+            raise UserError(f"{group}.name={name}: {not_among(name, schemas)}")
         schema[group] = OmegaConf.structured(schemas[name])
     try:
         # Once more onto the schema: `+train.stpes=3` and typos in a user's own YAML pass Hydra's composition.
@@ -315,7 +141,7 @@ def unknown_key(key: str, value: object = None) -> str:
 
 
 def unknown_option(group: str, option: object, options: Iterable[str]) -> str:
-    return f"{group}={option}: there is no such option; {_not_among(option, options)}"
+    return f"{group}={option}: there is no such option; {not_among(option, options)}"
 
 
 def explain(error: OmegaConfBaseException, config: DictConfig) -> str:
@@ -348,8 +174,9 @@ def _select(config: DictConfig, key: str) -> Any:
 
 
 def _wanted_type(message: str) -> str:
+    first = message.splitlines()[0]
     for name, words in (("Integer|int", "an integer"), ("Float|float", "a number"), ("Boolean|bool", "true or false")):
-        if re.search(rf"to ({name})|of type '({name})'$", message.splitlines()[0]):
+        if re.search(rf"to ({name})\b|of type '({name})'$|a valid ({name})\b", first):
             return words
     if "list" in message.lower():
         return "a list, as in [a,b]"
@@ -366,12 +193,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, (list, tuple)) or OmegaConf.is_list(value):
         return "[" + ",".join(str(item) for item in value) + "]"
     return "null" if value is None else str(value)
-
-
-def _not_among(value: object, choices: Iterable[str]) -> str:
-    choices = list(choices)
-    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
-    return (f"did you mean {near[0]}? " if near else "") + f"one of: {', '.join(choices)}"
 
 
 def _hint_for_missing(key: str) -> str:

@@ -41,7 +41,6 @@ class Progress:
         self.done = done
         self.notes: dict[str, str] = {}
         self.plain = not sys.stderr.isatty()
-        self.started, self.first = time.perf_counter(), done
         self.last_line = time.perf_counter()
         self.bar = tqdm(total=total, initial=done, unit="it", disable=self.plain, dynamic_ncols=True, smoothing=0.05)
 
@@ -58,13 +57,12 @@ class Progress:
     def note(self, **values: float) -> None:
         """Shows these numbers from now on."""
         self.notes |= {name: f"{value:.4g}" for name, value in values.items()}
-        self.bar.set_postfix(self.notes, refresh=False)
+        self.bar.set_postfix({name: text for name, text in self.notes.items() if name != "it/s"}, refresh=False)
         now = time.perf_counter()
         if self.plain and (now - self.last_line >= PLAIN_INTERVAL or self.done == self.total):
             self.last_line = now
-            rate = (self.done - self.first) / (now - self.started)
             shown = "  ".join(f"{name} {value}" for name, value in self.notes.items())
-            print(f"iteration {self.done:,}/{self.total:,}  {rate:.2f} it/s  {shown}", file=sys.stderr, flush=True)
+            print(f"iteration {self.done:,}/{self.total:,}  {shown}", file=sys.stderr, flush=True)
 
 
 def print_outcome(result: dict[str, Any], folder: Path) -> None:

@@ -9,7 +9,6 @@ import torch
 from torchvision.utils import save_image
 
 from rgan_bench.checkpoint import load_checkpoint, save_checkpoint
-from rgan_bench.config import Config
 from rgan_bench.console import Progress, print_block, print_outcome, say
 from rgan_bench.data import load_data
 from rgan_bench.devices import resolve_device
@@ -19,6 +18,7 @@ from rgan_bench.protocol import ScoreHistory
 from rgan_bench.provenance import versions
 from rgan_bench.runs import RunFolder
 from rgan_bench.sampling import sample
+from rgan_bench.schema import Config
 from rgan_bench.scoring import Scorer
 from rgan_bench.state import TrainState
 from rgan_bench.steps import Metrics
@@ -42,13 +42,12 @@ def run_experiment(config: Config, hydra_files: dict[str, str] | None = None) ->
         UserError: something is wrong with the input. A folder that did not exist is then not made.
     """
     experiment = Experiment(config)
-    experiment.folder.create()
+    state, folder = experiment.state, experiment.folder
+    folder.create()
     for name, content in (hydra_files or {}).items():
-        (experiment.folder.path / ".hydra").mkdir(exist_ok=True)
-        write_text_atomically(experiment.folder.path / ".hydra" / name, content)
-    print_block(
-        introduction(experiment.config, experiment.data, experiment.state, experiment.device, experiment.folder)
-    )
+        (folder.path / ".hydra").mkdir(exist_ok=True)
+        write_text_atomically(folder.path / ".hydra" / name, content)
+    print_block(introduction(config, experiment.data, state, experiment.device, folder))
     return experiment.run()
 
 
@@ -170,7 +169,8 @@ class Experiment:
         self.folder.append_metrics(
             {"iteration": self.state.iteration, **values, "images_per_second": seen / seconds if seconds else None}
         )
-        self.progress.note(D=values["loss/discriminator"], G=values["loss/generator"])
+        rate = iterations / seconds if seconds else 0.0
+        self.progress.note(**{"it/s": rate, "D": values["loss/discriminator"], "G": values["loss/generator"]})
 
     # --- what is kept -------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import importlib
 import io
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -170,7 +169,7 @@ def _check_inception(path: Path, what: str) -> None:
         raise UserError(f"{what}={path}: there is no such file; it must hold torch-fidelity's Inception weights")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # whatever an unpickler may stumble over
         raise UserError(
             f"{what}={path}: not a file of weights ({one_line(error)[:200]}); it must hold torch-fidelity's Inception "
             f"weights, as in {inception.URL_INCEPTION_V3}"

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rgan_bench.config import Config
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_text_atomically
+from rgan_bench.schema import Config
 
 
 def identity(config: Config) -> dict[str, Any]:

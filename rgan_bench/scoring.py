@@ -5,7 +5,6 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from rgan_bench.config import FidConfig
 from rgan_bench.console import counted
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.errors import UserError
@@ -13,6 +12,7 @@ from rgan_bench.extractors import create_extractor
 from rgan_bench.metrics import RealStatistics, Statistics, extract_statistics, frechet_distance
 from rgan_bench.protocol import Protocol
 from rgan_bench.sampling import sample
+from rgan_bench.schema import FidConfig
 
 
 class Scorer:

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from rgan_bench.config import Config
 from rgan_bench.networks import build_networks
 from rgan_bench.protocol import ScoreHistory
+from rgan_bench.schema import Config
 
 
 @dataclass

@@ -2,12 +2,12 @@
 
 import torch
 
-from rgan_bench.config import Config
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.devices import device_title
 from rgan_bench.losses import Loss
 from rgan_bench.networks import count_parameters
 from rgan_bench.runs import RunFolder
+from rgan_bench.schema import Config
 from rgan_bench.state import TrainState
 
 
@@ -20,14 +20,15 @@ def introduction(
     penalty = "" if loss.penalty == "none" else f", penalty {loss.penalty} × {loss.penalty_weight:g}"
     skipped = f", {data.skipped:,} unreadable ones skipped" if data.skipped else ""
     size = f"{data.image_size}×{data.image_size}"
-    parameters = [f"{count_parameters(network):,}" for network in (state.generator, state.discriminator)]
+    generator, discriminator = (f"{count_parameters(network):,}" for network in (state.generator, state.discriminator))
+    networks = f"{arch.name}, width {arch.width}: generator {generator}, discriminator {discriminator} parameters"
     adam = f"Adam, lr {optim.lr:g}, betas ({optim.betas[0]:g}, {optim.betas[1]:g}), n_d {optim.n_d}"
     start = f"from iteration {state.iteration:,} " if state.iteration else ""
     return [
         ("data", f"{data.name}: {len(data):,} images {size}{skipped} ({data.source})"),
         (
             "networks",
-            f"{arch.name}, width {arch.width}: generator {parameters[0]}, discriminator {parameters[1]} parameters",
+            networks,
         ),
         ("loss", f"{loss.name}: {in_words}{penalty}"),
         ("optimizer", f"{adam}, batch {train.batch_size}"),

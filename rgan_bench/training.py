@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import torch
 
-from rgan_bench.config import Config
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.losses import Loss
 from rgan_bench.penalties import get_penalty
 from rgan_bench.rng import draw_distinct, stream
+from rgan_bench.schema import Config
 from rgan_bench.state import TrainState
 from rgan_bench.steps import Metrics, discriminator_step, generator_step
 

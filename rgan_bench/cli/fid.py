@@ -8,17 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rgan_bench.config import (
-    CHECKS,
-    FEATURES,
-    DemoConfig,
-    FidConfig,
-    FolderConfig,
-    config_dir,
-    group_options,
-    load_group_option,
-)
+from rgan_bench.config import config_dir, group_options, load_group_option
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
+from rgan_bench.schema import CHECKS, FEATURES, DemoConfig, FidConfig, FolderConfig
 
 if TYPE_CHECKING:
     from rgan_bench.data.dataset import ImageDataset
@@ -169,7 +161,7 @@ class Bench:
         if data == "demo":
             return DemoConfig(**load_group_option("data", "demo"))
         if data == "cifar10":
-            from rgan_bench.config import Cifar10Config
+            from rgan_bench.schema import Cifar10Config
 
             return Cifar10Config(**load_group_option("data", "cifar10"))
         known = ", ".join(option for option in group_options("data") if option != "folder")

@@ -1,0 +1,69 @@
+"""What the tests share. All run offline, on the CPU, and write only into temporary folders."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from rgan_bench.config import config_dir, validate
+from rgan_bench.schema import Config
+
+TINY = (
+    "data=demo",
+    "data.num_images=200",
+    "arch.width=2",
+    "train.iterations=4",
+    "train.batch_size=8",
+    "train.log_every=1",
+    "train.sample_every=2",
+    "train.checkpoint_every=2",
+    "fid.features=[pixels]",
+    "fid.num_samples=50",
+    "fid.batch_size=25",
+    "fid.every=2",
+    "device=cpu",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device here"))
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test works in its own folder, with its own caches, and sees tracebacks only if it asks for them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RGAN_BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+
+@pytest.fixture
+def compose_config() -> Callable[..., Config]:
+    def composed(*overrides: str) -> Config:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            return validate(compose("config", overrides=list(overrides)))
+
+    return composed
+
+
+@pytest.fixture
+def tiny_config(compose_config: Callable[..., Config]) -> Callable[..., Config]:
+    """A run of a second: further overrides as arguments."""
+    return lambda *overrides: compose_config(*TINY, *overrides)
+
+
+@pytest.fixture(scope="session")
+def cifar10_jpeg() -> Path:
+    """The folder with CIFAR-10 as JPEG archives; users do not have it."""
+    root = Path(__file__).resolve().parent.parent
+    folder = Path(os.environ.get("RGAN_TEST_DATA", root / ".." / "shared" / "data"))
+    if not (folder / "cifar10-jpeg-test.zip").exists():
+        pytest.skip(f"no cifar10-jpeg-test.zip in {folder} (set RGAN_TEST_DATA)")
+    return folder

