@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test lint install clean
 
-demo: install ## train RaSGAN on embedded images for about a minute, and score it
+demo: install ## train RaSGAN on embedded images for about two minutes, and score it
 	$(BIN)/rgan-train experiment=demo
 
 test: install lint ## lint and tests; needs no network

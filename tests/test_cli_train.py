@@ -1,6 +1,7 @@
 """rgan-train as a user meets it: what it writes, what it says, how it refuses."""
 
 import json
+import logging
 import os
 import re
 import signal
@@ -33,6 +34,9 @@ def rgan_train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -
             status = 0
         except SystemExit as leaving:
             status = leaving.code or 0
+        finally:
+            for name in (None, "hydra"):  # Hydra's handlers hold on to the stream of this test
+                logging.getLogger(name).handlers.clear()
         return status, *capsys.readouterr()
 
     return run
@@ -201,7 +205,7 @@ def test_every_combination_of_choices_runs(rgan_train: Callable) -> None:
 
 
 def test_a_sweep_runs_each_value(rgan_train: Callable) -> None:
-    status, out, _ = rgan_train("-m", *TINY, "optim.lr=1e-4,2e-4", "train.iterations=1")
+    status, _, _ = rgan_train("-m", *TINY, "optim.lr=1e-4,2e-4", "train.iterations=1")
     assert status == 0
     runs = [path for path in Path("outputs").iterdir() if path.name != "multirun"]
     assert sorted(result_of(path)["config"]["optim"]["lr"] for path in runs) == [1e-4, 2e-4]

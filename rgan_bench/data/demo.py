@@ -44,12 +44,12 @@ def draw(count: int, size: int, generator: torch.Generator) -> Tensor:
         ]
     )
     pattern = _pick(patterns, generator)
-    dark = uniform(0.0, 0.45, 3, 1, 1)
-    background = torch.lerp(dark, (dark + uniform(0.1, 0.4, 3, 1, 1)).clamp(max=1), pattern[:, None])
+    base = uniform(0.35, 0.7, 3, 1, 1)
+    background = torch.lerp(base, base + uniform(-0.3, 0.3, 3, 1, 1), pattern[:, None])
 
     # Shapes: signed distances in units of the half side, negative inside.
-    radius = uniform(0.4, 0.65)
-    u, v = x - uniform(-0.25, 0.25), y - uniform(-0.25, 0.25)
+    radius = uniform(0.5, 0.7)
+    u, v = x - uniform(-0.2, 0.2), y - uniform(-0.2, 0.2)
     turn = uniform(0, 2 * math.pi)
     u, v = u * turn.cos() + v * turn.sin(), v * turn.cos() - u * turn.sin()
     distance = _pick(torch.stack(_signed_distances(u, v, radius)), generator)
