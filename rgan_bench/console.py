@@ -8,6 +8,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+RANK_DEFICIENT = (
+    "rank-deficient: fewer images than features, so the covariance has no full rank and the distance is biased; "
+    "the kernel distance beside it is not"
+)
 PLAIN_INTERVAL = 10.0  # seconds between progress lines where there is no terminal to draw a bar on
 
 
@@ -73,12 +77,19 @@ def print_outcome(result: dict[str, Any], folder: Path) -> None:
     speed = f", {rate:.2f} it/s" if rate else ""
     rows.append(("status", f"{reached} at iteration {iteration:,}{speed}"))
     for name, score in result["scores"].items():
-        rows.append((name, score_line(score)))
+        rows.append((score_label(name, result["protocol"][name]), score_line(score)))
     grids = sorted((folder / "samples").glob("iter_*.png"))
     if grids:
         rows.append(("samples", str(grids[-1])))
     rows.append(("result", str(folder / "result.json")))
     print_block(rows)
+    if any(protocol["rank_deficient"] for protocol in result["protocol"].values()):
+        print(RANK_DEFICIENT)
+
+
+def score_label(name: str, protocol: dict[str, Any]) -> str:
+    """The score's name, with a warning where its value depends on there being few images."""
+    return f"{name} (rank-deficient)" if protocol["rank_deficient"] else name
 
 
 def score_line(score: dict[str, Any]) -> str:

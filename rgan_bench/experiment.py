@@ -9,7 +9,7 @@ import torch
 from torchvision.utils import save_image
 
 from rgan_bench.checkpoint import load_checkpoint, save_checkpoint
-from rgan_bench.console import Progress, print_block, print_outcome, say
+from rgan_bench.console import Progress, print_block, print_outcome, say, score_label
 from rgan_bench.data import load_data
 from rgan_bench.devices import resolve_device
 from rgan_bench.errors import UserError, one_line
@@ -59,10 +59,12 @@ class Experiment:
         self.folder = RunFolder.of(config)
         self.device = resolve_device(config.device)
         data = load_data(config.data)
-        if config.train.batch_size > len(data):
+        needed = config.train.batch_size * config.arch.pac
+        if needed > len(data):
+            stacks = f" in stacks of arch.pac={config.arch.pac}" if config.arch.pac > 1 else ""
             raise UserError(
-                f"train.batch_size={config.train.batch_size}: the data set has {len(data)} images; "
-                "a batch draws distinct ones, so at most so many"
+                f"train.batch_size={config.train.batch_size}: a batch draws {needed} distinct images{stacks}, "
+                f"and the data set has {len(data)} images; set at most {len(data) // config.arch.pac}"
             )
         self.data = data.to(self.device)
         self.scorer = Scorer(config.fid, self.data, self.device, say) if config.fid.every else None
@@ -148,7 +150,7 @@ class Experiment:
             if not history.reaches(self.state.iteration):
                 history.add(self.state.iteration, value)
             self.state.scores[history.protocol.fingerprint] = history
-            self.progress.note(**{name: value})
+            self.progress.note(**{score_label(name, history.protocol.as_dict()): value})
         self.write_result("running")
 
     def read(self, measured: Metrics) -> dict[str, float]:

@@ -1,8 +1,9 @@
-"""Fréchet distances: features of images → statistics → score, with torch-fidelity's formulas.
+"""Fréchet and kernel distances: images → features → statistics → score, with torch-fidelity's formulas.
 
 Images come as batches and leave as features: nothing is written as PNG, and fakes are never held all at once.
 """
 
+import contextlib
 import os
 import zipfile
 import zlib
@@ -13,40 +14,58 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch_fidelity.metric_fid import (
-    KEY_METRIC_FID,
-    fid_features_to_statistics,
-    fid_statistics_to_metric,
-)
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.extractors import Extractor
 from rgan_bench.files import write_atomically
 from rgan_bench.rng import draw_distinct, stream
 
+POOL = 10_000  # features of real images kept for kernel distances, at most: 82 MB of Inception's
 CACHE_FORMAT = 1  # raise it when cached statistics would no longer be what the code computes
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean [D] and covariance [D, D] of the features of `count` images."""
+    """Mean [D] and covariance [D, D] of the features of `count` images; some of the features [≤ 10,000, D] if asked."""
 
     mu: np.ndarray
     sigma: np.ndarray
     count: int
+    features: np.ndarray | None = None
 
 
-def extract_statistics(batches: Iterable[Tensor], extractors: list[Extractor]) -> list[Statistics]:
-    """The statistics of uint8 image batches under several extractors, in one pass."""
+def extract_features(batches: Iterable[Tensor], extractors: list[Extractor]) -> list[Tensor]:
+    """Features [N, D] on the CPU of uint8 image batches, under several extractors in one pass."""
     features: list[list[Tensor]] = [[] for _ in extractors]
     with torch.inference_mode():
         for images in batches:
             for collected, extractor in zip(features, extractors, strict=True):
                 collected.append(extractor(images).cpu())
-    return [
-        Statistics(**fid_features_to_statistics(torch.cat(collected)), count=sum(map(len, collected)))
-        for collected in features
-    ]
+    return [torch.cat(collected) for collected in features]
+
+
+def statistics_of(features: Tensor, keep_features: bool = False) -> Statistics:
+    kept = None
+    if keep_features:
+        kept = features
+        if len(features) > POOL:
+            kept = features[draw_distinct(POOL, len(features), stream(0, "metrics/pool"))]
+        kept = kept.numpy()
+    return Statistics(**fid_features_to_statistics(features), count=len(features), features=kept)
+
+
+def kernel_distance(fake: Tensor, real: np.ndarray) -> float:
+    """The squared maximum mean discrepancy with a cubic kernel, unbiased however few the images are, averaged over 100
+    subsets of at most 1,000: Binkowski et al. 2018 (arXiv 1801.01401), as torch-fidelity computes it.
+
+    Args:
+        fake, real: features [N, D].
+    """
+    size = min(1000, len(fake), len(real))
+    found = kid_features_to_metric(fake, torch.from_numpy(real), kid_subset_size=size, verbose=False)
+    return found[KEY_METRIC_KID_MEAN]
 
 
 def frechet_distance(fake: Statistics, real: Statistics) -> float:
@@ -79,24 +98,26 @@ class RealStatistics:
         parts = (self.data.fingerprint, extractor.features, extractor.weights, str(self.count), f"v{CACHE_FORMAT}")
         return self.cache_dir / ("-".join(parts) + ".npz")
 
-    def cached(self, extractor: Extractor) -> Statistics | None:
-        """What is on the disk; None where nothing is, or nothing readable."""
+    def cached(self, extractor: Extractor, keep_features: bool = False) -> Statistics | None:
+        """What is on the disk; None where nothing is, or nothing readable, or not all that is wanted."""
         try:
             with np.load(self.cache_path(extractor), allow_pickle=False) as saved:
                 mu, sigma = saved["mu"], saved["sigma"]
+                features = saved["features"] if keep_features else None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
-        return Statistics(mu, sigma, self.count) if sigma.shape == (len(mu), len(mu)) else None
+        return Statistics(mu, sigma, self.count, features) if sigma.shape == (len(mu), len(mu)) else None
 
-    def compute(self, extractor: Extractor, batches: Iterable[Tensor]) -> Statistics:
+    def compute(self, extractor: Extractor, batches: Iterable[Tensor], keep_features: bool = False) -> Statistics:
         """From `batches` of `self.batches(…)`; saved for the next run if the cache can be written."""
-        (statistics,) = extract_statistics(batches, [extractor])
+        statistics = statistics_of(*extract_features(batches, [extractor]), keep_features)
+        saved = {"mu": statistics.mu, "sigma": statistics.sigma}
+        if statistics.features is not None:
+            saved["features"] = statistics.features
         path = self.cache_path(extractor)
-        try:
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, lambda file: np.savez(file, mu=statistics.mu, sigma=statistics.sigma))
-        except OSError:
-            pass  # a cache that cannot be written costs time, nothing else
+            write_atomically(path, lambda file: np.savez(file, **saved))
         return statistics
 
     def batches(self, batch_size: int) -> Iterable[Tensor]:

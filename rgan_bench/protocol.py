@@ -5,15 +5,21 @@ Two scores may be compared only where their protocols are equal.
 
 import hashlib
 import json
+import statistics
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-# A Fréchet distance is an FID only on the Inception features of Heusel et al. 2017; every other has its own name.
+# A Fréchet distance is an FID, and a kernel distance a KID, only on the Inception features of Heusel et al. 2017 and
+# Binkowski et al. 2018. On every other they have their own names.
 SCORE_NAMES = {
-    "inception": "fid",
-    "efficientnet-lite0": "fd_efficientnet-lite0",
-    "pixels": "fd_pixels",
+    "inception": {"frechet": "fid", "kernel": "kid"},
+    "efficientnet-lite0": {"frechet": "fd_efficientnet-lite0", "kernel": "kd_efficientnet-lite0"},
+    "pixels": {"frechet": "fd_pixels", "kernel": "kd_pixels"},
 }
+FEATURE_DIMENSIONS = {"inception": 2048, "efficientnet-lite0": 1280, "pixels": 192}
+
+# The iterations over which table 3 of arXiv 1807.00734 takes minimum, maximum, mean and standard deviation.
+TABLE3_ITERATIONS = tuple(range(20_000, 100_001, 10_000))
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class Protocol:
         batch_norm: of the generator while sampling: "batch" or "running"; "none" for images from files.
         batch_size: images a forward pass of the generator, on which batch statistics depend.
         data: fingerprint of the real images.
+        metric: "frechet" or "kernel".
     """
 
     features: str
@@ -35,10 +42,17 @@ class Protocol:
     batch_norm: str
     batch_size: int | None
     data: str
+    metric: str = "frechet"
 
     @property
     def score_name(self) -> str:
-        return SCORE_NAMES[self.features]
+        return SCORE_NAMES[self.features][self.metric]
+
+    @property
+    def rank_deficient(self) -> bool:
+        """Whether a covariance of so many features cannot have full rank from so few images: a Fréchet distance is
+        then biased, and far more than with many images."""
+        return self.metric == "frechet" and min(self.num_samples, self.num_real) <= FEATURE_DIMENSIONS[self.features]
 
     @property
     def fingerprint(self) -> str:
@@ -46,7 +60,7 @@ class Protocol:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "fingerprint": self.fingerprint}
+        return {**asdict(self), "rank_deficient": self.rank_deficient, "fingerprint": self.fingerprint}
 
 
 @dataclass
@@ -72,6 +86,21 @@ class ScoreHistory:
             "final": entry(self.entries[-1]),
             "best": entry(min(self.entries, key=lambda pair: pair[1])),
             "history": [list(pair) for pair in self.entries],
+            "table3": self.table3(),
+        }
+
+    def table3(self) -> dict[str, Any] | None:
+        """min, max, mean and sample SD over iterations 20k, 30k, …, 100k, as table 3 reads a run; None before 20k."""
+        values = [value for iteration, value in self.entries if iteration in TABLE3_ITERATIONS]
+        if not values:
+            return None
+        return {
+            "min": min(values),
+            "max": max(values),
+            "mean": statistics.fmean(values),
+            "sd": statistics.stdev(values) if len(values) > 1 else None,
+            "count": len(values),
+            "complete": len(values) == len(TABLE3_ITERATIONS),
         }
 
     def as_dict(self) -> dict[str, Any]:

@@ -23,11 +23,12 @@ class LossConfig:
 
 
 @dataclass
-class Cnn32Config:
+class ArchConfig:
     name: str = MISSING
     image_size: int = MISSING
     latent_dim: int = MISSING
     width: int = MISSING
+    pac: int = MISSING
     spectral_norm: bool = MISSING
     batch_norm: str = MISSING
     activation: str = MISSING
@@ -46,6 +47,13 @@ class FolderConfig:
     root: str = MISSING
     image_size: int = MISSING
     on_corrupt: str = MISSING
+
+
+@dataclass
+class CatConfig:
+    name: str = MISSING
+    root: str = MISSING
+    image_size: int = MISSING
 
 
 @dataclass
@@ -100,9 +108,19 @@ class Config:
 
 
 # Replaceable parts: `name` says which schema its group follows.
-ARCHS: dict[str, type] = {"cnn32": Cnn32Config}
-DATA: dict[str, type] = {"cifar10": Cifar10Config, "folder": FolderConfig, "demo": DemoConfig}
-FIXED_IMAGE_SIZE = {"arch": {"cnn32": 32}, "data": {"cifar10": 32}}
+ARCHS: dict[str, type] = dict.fromkeys(("cnn32", "dcgan64", "dcgan128", "dcgan256"), ArchConfig)
+DATA: dict[str, type] = {
+    "cifar10": Cifar10Config,
+    "folder": FolderConfig,
+    "demo": DemoConfig,
+    "cat64": CatConfig,
+    "cat128": CatConfig,
+    "cat256": CatConfig,
+}
+FIXED_IMAGE_SIZE = {
+    "arch": {"cnn32": 32, "dcgan64": 64, "dcgan128": 128, "dcgan256": 256},
+    "data": {"cifar10": 32, "cat64": 64, "cat128": 128, "cat256": 256},
+}
 
 
 # --- ranges -----------------------------------------------------------------------------------------------------------
@@ -166,6 +184,7 @@ CHECKS: dict[str, Check] = {
     "loss.penalty_weight": not_negative,
     "arch.width": at_least(1),
     "arch.latent_dim": at_least(1),
+    "arch.pac": at_least(1),
     "arch.batch_norm": one_of("generator", "both", "none"),
     "arch.activation": one_of("default", "tanh"),
     "data.root": not_empty,

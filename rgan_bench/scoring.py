@@ -1,15 +1,23 @@
 """Scores a generator under the configured protocol: what `rgan-train` does on the way and `rgan-fid` afterwards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rgan_bench.console import counted
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.errors import UserError
-from rgan_bench.extractors import create_extractor
-from rgan_bench.metrics import RealStatistics, Statistics, extract_statistics, frechet_distance
+from rgan_bench.extractors import Extractor, create_extractor
+from rgan_bench.metrics import (
+    RealStatistics,
+    Statistics,
+    extract_features,
+    frechet_distance,
+    kernel_distance,
+    statistics_of,
+)
 from rgan_bench.protocol import Protocol
 from rgan_bench.sampling import sample
 from rgan_bench.schema import FidConfig
@@ -34,40 +42,45 @@ class Scorer:
         self.fid, self.data, self.say = fid, data, say
         self.extractors = [create_extractor(name, device, fid.weights) for name in fid.features]
         self.real = RealStatistics(data, fid.num_real, fid.cache_dir)
-        self._statistics: list[Statistics] | None = None
+        self._statistics: dict[str, Statistics] = {}
 
-    def protocols(self, batch_norm: str | None = None) -> dict[str, Protocol]:
-        """Score name → what decides its value."""
+    def protocols(self, batch_norm: str | None = None, num_samples: int | None = None) -> dict[str, Protocol]:
+        """Score name → what decides its value. A rank-deficient Fréchet distance has a kernel distance beside it.
+
+        Args:
+            batch_norm, num_samples: other than configured, for images from files.
+        """
         batch_norm = batch_norm or self.fid.batch_norm
-        protocols = [
-            Protocol(
+        protocols = []
+        for extractor in self.extractors:
+            protocol = Protocol(
                 features=extractor.features,
                 weights=extractor.weights,
-                num_samples=self.fid.num_samples,
+                num_samples=num_samples or self.fid.num_samples,
                 num_real=self.real.count,
                 batch_norm=batch_norm,
                 batch_size=self.fid.batch_size if batch_norm == "batch" else None,
                 data=self.data.fingerprint,
             )
-            for extractor in self.extractors
-        ]
+            protocols.append(protocol)
+            if protocol.rank_deficient:
+                protocols.append(replace(protocol, metric="kernel"))
         return {protocol.score_name: protocol for protocol in protocols}
 
-    def real_statistics(self) -> list[Statistics]:
-        """One an extractor; from the cache where it has them."""
-        if self._statistics is None:
-            self._statistics = []
-            for extractor in self.extractors:
-                statistics = self.real.cached(extractor)
-                title = f"{extractor.features} statistics of {self.real.count:,} real images"
-                if statistics is not None:
-                    self.say(f"{title}: reused from {self.real.cache_path(extractor)}")
-                else:
-                    self.say(f"{title}: computing (once; cached for later runs)")
-                    batches = self.real.batches(self.fid.batch_size)
-                    statistics = self.real.compute(extractor, counted(batches, self.real.count, "real images"))
-                self._statistics.append(statistics)
-        return self._statistics
+    def real_statistics(self, extractor: Extractor, keep_features: bool) -> Statistics:
+        """From memory, else from the cache, else computed."""
+        known = self._statistics.get(extractor.features)
+        if known is None or (keep_features and known.features is None):
+            known = self.real.cached(extractor, keep_features)
+            title = f"{extractor.features} statistics of {self.real.count:,} real images"
+            if known is not None:
+                self.say(f"{title}: reused from {self.real.cache_path(extractor)}")
+            else:
+                self.say(f"{title}: computing (once; cached for later runs)")
+                batches = counted(self.real.batches(self.fid.batch_size), self.real.count, "real images")
+                known = self.real.compute(extractor, batches, keep_features)
+            self._statistics[extractor.features] = known
+        return known
 
     def score(self, generator: nn.Module, seed: int) -> dict[str, float]:
         """Score name → value. The generator is left as it was; the same seed draws the same latents each time."""
@@ -79,13 +92,21 @@ class Scorer:
             batch_norm=self.fid.batch_norm,
             batch_size=self.fid.batch_size,
         )
-        return self._distances(counted(fakes, self.fid.num_samples, "scoring"))
+        return self._distances(counted(fakes, self.fid.num_samples, "scoring"), self.protocols())
 
     def score_images(self, images: ImageDataset) -> dict[str, float]:
-        """Score name → value, of images from files."""
-        return self._distances(counted(images.images.split(self.fid.batch_size), len(images), "scoring"))
+        """Score name → value, of images from files; their protocols are `protocols("none", len(images))`."""
+        batches = counted(images.images.split(self.fid.batch_size), len(images), "scoring")
+        return self._distances(batches, self.protocols("none", len(images)))
 
-    def _distances(self, batches: object) -> dict[str, float]:
-        real = self.real_statistics()
-        fake = extract_statistics(batches, self.extractors)
-        return dict(zip(self.protocols(), map(frechet_distance, fake, real), strict=True))
+    def _distances(self, batches: Iterable[Tensor], protocols: dict[str, Protocol]) -> dict[str, float]:
+        kernels = {protocol.features for protocol in protocols.values() if protocol.metric == "kernel"}
+        real = {e.features: self.real_statistics(e, e.features in kernels) for e in self.extractors}
+        names = [extractor.features for extractor in self.extractors]
+        fake = dict(zip(names, extract_features(batches, self.extractors), strict=True))
+        return {
+            name: kernel_distance(fake[protocol.features], real[protocol.features].features)
+            if protocol.metric == "kernel"
+            else frechet_distance(statistics_of(fake[protocol.features]), real[protocol.features])
+            for name, protocol in protocols.items()
+        }

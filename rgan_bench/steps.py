@@ -20,12 +20,12 @@ def discriminator_step(state: Any, loss: Loss, penalty: Penalty, real: Tensor, z
     """
     Args:
         state: has `generator`, `discriminator` and `discriminator_optimizer`.
-        real: images [B, 3, H, W] in [−1, 1].
-        z: latents [B, latent_dim].
+        real: packed images [B, 3·pac, H, W] in [−1, 1].
+        z: latents [B·pac, latent_dim].
         u: mixing weights of the penalty [B, 1, 1, 1].
     """
     with torch.no_grad():
-        fake = state.generator(z)
+        fake = pack(state.generator(z), state.discriminator.pac)
     real_logits, fake_logits = state.discriminator(real), state.discriminator(fake)
     value = loss.discriminator(real_logits, fake_logits)
     penalised = value + penalty(state.discriminator, real, fake, u)
@@ -45,16 +45,24 @@ def generator_step(state: Any, loss: Loss, real: Tensor | None, z: Tensor) -> Me
     """
     Args:
         state: has `generator`, `discriminator` and `generator_optimizer`.
-        real: fresh images [B, 3, H, W] in [−1, 1]; None where the loss does not look at reals.
-        z: fresh latents [B, latent_dim].
+        real: fresh packed images [B, 3·pac, H, W] in [−1, 1]; None where the loss does not look at reals.
+        z: fresh latents [B·pac, latent_dim].
     """
     with torch.no_grad():  # the generator does not reach the logits of reals: no graph is needed
         real_logits = None if real is None else state.discriminator(real)
-    value = loss.generator(real_logits, state.discriminator(state.generator(z)))
+    value = loss.generator(real_logits, state.discriminator(pack(state.generator(z), state.discriminator.pac)))
     state.generator_optimizer.zero_grad(set_to_none=True)
     value.backward(inputs=list(state.generator.parameters()))  # spares the discriminator's weight gradients
     state.generator_optimizer.step()
     return {"loss/generator": value.detach(), "gradient_norm/generator": gradient_norm(state.generator)}
+
+
+def pack(images: Tensor, pac: int) -> Tensor:
+    """Stacks of `pac` images on their channels: [B·pac, C, H, W] → [B, pac·C, H, W]."""
+    if pac == 1:
+        return images
+    stacked = images.reshape(-1, pac * images.shape[1], *images.shape[2:])
+    return stacked.contiguous(memory_format=torch.channels_last)
 
 
 def gradient_norm(network: nn.Module) -> Tensor:

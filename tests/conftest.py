@@ -21,8 +21,8 @@ TINY = (
     "train.sample_every=2",
     "train.checkpoint_every=2",
     "fid.features=[pixels]",
-    "fid.num_samples=50",
-    "fid.batch_size=25",
+    "fid.num_samples=200",
+    "fid.batch_size=50",
     "fid.every=2",
     "device=cpu",
 )

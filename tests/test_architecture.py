@@ -7,16 +7,18 @@ import rgan_bench
 
 ROWS = [
     ["errors", "files"],
-    ["schema", "protocol"],
+    ["schema", "protocol", "cat", "cat.geometry", "cat.source", "cat.download"],
+    ["cat.prepare"],
     ["config"],
     ["console", "runs"],
     ["rng"],
     ["losses", "penalties"],
     ["networks.layers"],
-    ["networks.cnn32"],
+    ["networks.cnn32", "networks.dcgan"],
     ["networks"],
     ["data.dataset", "data.decode"],
     ["data.cifar10", "data.folder", "data.demo"],
+    ["data.cat"],
     ["data"],
     ["devices"],
     ["provenance"],
@@ -26,9 +28,11 @@ ROWS = [
     ["metrics"],
     ["scoring", "training", "summary"],
     ["experiment"],
-    ["cli", "cli.train", "cli.fid"],
+    ["cli", "cli.train", "cli.fid", "cli.prepare_cat"],
 ]
-TORCH_FREE = ["errors", "files", "schema", "protocol", "config", "console", "runs", "cli.train", "cli.fid"]
+TORCH_FREE = ["errors", "files", "schema", "protocol", "config", "console", "runs"]
+TORCH_FREE += ["cat", "cat.geometry", "cat.source", "cat.download", "cat.prepare"]
+TORCH_FREE += ["cli.train", "cli.fid", "cli.prepare_cat"]
 PACKAGE = Path(rgan_bench.__file__).parent
 
 

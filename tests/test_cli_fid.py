@@ -56,17 +56,25 @@ def test_the_table(run: tuple[Path, dict], rgan_fid: Callable) -> None:
     assert header.split() == ["path", "iteration", "score", "value", "fakes", "real", "batch", "norm"]
     value = result["scores"]["fd_pixels"]["final"]["value"]
     last = str(folder / "checkpoints" / "last.pt")
-    assert line.split() == [last, "4", "fd_pixels", f"{value:.4g}", "50", "200", "batch"]
+    assert line.split() == [last, "4", "fd_pixels", f"{value:.4g}", "200", "200", "batch"]
     assert "reused from" in err
+
+
+def test_few_images_are_said_to_be_few(run: tuple[Path, dict], rgan_fid: Callable) -> None:
+    folder, _ = run
+    _, out, _ = rgan_fid(folder, "--num-samples", 100)
+    assert "fd_pixels (rank-deficient)" in out
+    assert "kd_pixels" in out
+    assert out.splitlines()[-1].startswith("rank-deficient: fewer images than features")
 
 
 def test_several_paths_share_the_real_statistics(run: tuple[Path, dict], rgan_fid: Callable) -> None:
     folder, _ = run
     checkpoints = sorted((folder / "checkpoints").glob("iter_*.pt"))
-    status, out, err = rgan_fid(*checkpoints, "--num-samples", 30, "--batch-norm", "running", "--json")
+    status, out, err = rgan_fid(*checkpoints, "--num-samples", 230, "--batch-norm", "running", "--json")
     assert status == 0
     assert err.count("real images:") == 1
-    assert [row["protocol"]["num_samples"] for row in json.loads(out)] == [30, 30]
+    assert [row["protocol"]["num_samples"] for row in json.loads(out)] == [230, 230]
     assert {row["protocol"]["batch_norm"] for row in json.loads(out)} == {"running"}
 
 
@@ -74,11 +82,11 @@ def test_fid_json_holds_the_newest_value_of_each_protocol(run: tuple[Path, dict]
     folder, _ = run
     rgan_fid(folder)
     rgan_fid(folder)
-    rgan_fid(folder, "--num-samples", 30)
+    rgan_fid(folder, "--num-samples", 230)
     rgan_fid(folder, "--all")
     entries = json.loads((folder / "checkpoints" / "fid.json").read_text())
     found = sorted((entry["path"], entry["protocol"]["num_samples"]) for entry in entries)
-    assert found == [("iter_000002.pt", 50), ("iter_000004.pt", 50), ("last.pt", 30), ("last.pt", 50)]
+    assert found == [("iter_000002.pt", 200), ("iter_000004.pt", 200), ("last.pt", 200), ("last.pt", 230)]
 
 
 def test_folders_of_images(rgan_fid: Callable) -> None:
@@ -86,7 +94,10 @@ def test_folders_of_images(rgan_fid: Callable) -> None:
     write_images(Path("real"), 20)
     status, out, _ = rgan_fid("fakes", "real", "--data", "real", "--features", "pixels", "--json")
     assert status == 0
-    fakes, real = json.loads(out)
+    rows = json.loads(out)
+    assert [row["score"] for row in rows] == ["fd_pixels", "kd_pixels"] * 2  # 12 images for 192 features
+    fakes, real = rows[0], rows[2]
+    assert fakes["protocol"]["rank_deficient"]
     assert (fakes["iteration"], fakes["protocol"]["num_samples"], fakes["protocol"]["batch_norm"]) == (None, 12, "none")
     assert fakes["value"] > 1
     assert real["value"] == pytest.approx(0, abs=1e-4)
@@ -98,7 +109,7 @@ def test_other_real_images_for_a_checkpoint(run: tuple[Path, dict], rgan_fid: Ca
     write_images(Path("real"), 20)
     status, out, _ = rgan_fid(folder, "--data", "real", "--json")
     assert status == 0
-    (row,) = json.loads(out)
+    row = json.loads(out)[0]
     assert row["protocol"]["data"] != result["protocol"]["fd_pixels"]["data"]
     assert row["protocol"]["fingerprint"] != result["protocol"]["fd_pixels"]["fingerprint"]
 

@@ -86,7 +86,7 @@ def test_a_run_from_command_to_result(rgan_train: Callable) -> None:
     assert [iteration for iteration, _ in score["history"]] == [0, 2, 4]
     assert score["final"] == {"iteration": 4, "value": score["history"][-1][1]}
     assert score["best"]["value"] == min(value for _, value in score["history"])
-    assert result["protocol"]["fd_pixels"]["num_samples"] == 50
+    assert result["protocol"]["fd_pixels"]["num_samples"] == 200
     assert result["protocol"]["fd_pixels"]["num_real"] == 200
     assert result["protocol"]["fd_pixels"]["batch_norm"] == "batch"
     assert result["config"]["loss"]["name"] == "rasgan"
@@ -181,12 +181,12 @@ def test_how_often_a_run_is_watched_changes_nothing(rgan_train: Callable) -> Non
 
 def test_scores_under_another_protocol_are_kept_apart(rgan_train: Callable) -> None:
     rgan_train(*TINY)
-    rgan_train(*TINY, "train.iterations=6", "fid.num_samples=60")
+    rgan_train(*TINY, "train.iterations=6", "fid.num_samples=250")
     result = result_of(only_run())
     assert [iteration for iteration, _ in result["scores"]["fd_pixels"]["history"]] == [4, 6]
     (other,) = result["scores_under_other_protocols"]
     assert [iteration for iteration, _ in other["history"]] == [0, 2, 4]
-    assert other["protocol"]["num_samples"] == 50
+    assert other["protocol"]["num_samples"] == 200
 
 
 def test_real_statistics_are_reused_by_the_second_run(rgan_train: Callable) -> None:
@@ -307,7 +307,7 @@ REFUSED = {
     "train.batch_size=ten": r"train\.batch_size=ten: must be an integer",
     "data=folder": r"data\.root: has no value",
     "data=folder data.root=nowhere": r"data\.root=nowhere: there is no such folder or file",
-    DEMO + "train.batch_size=20000": r"train\.batch_size=20000: the data set has 10000 images",
+    DEMO + "train.batch_size=20000": r"train\.batch_size=20000: a batch draws 20000 distinct images, .*10000 images",
     DEMO + "fid.num_real=20000": r"fid\.num_real=20000: the data set has 10000 images",
     DEMO + "device=cuda:99": r"device=cuda:99: ",
     "data=demo fid.weights=nowhere.pth": r"fid\.weights=nowhere\.pth: there is no such file",

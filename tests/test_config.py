@@ -24,10 +24,20 @@ FILES = sorted(path.relative_to(config_dir()) for path in config_dir().rglob("*.
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_every_file_composes_and_builds(file: Path, compose_config: Compose) -> None:
     group = [] if file.parent == Path() else [f"{file.parent}={file.stem}"]
-    config = compose_config(*group, "arch.width=2", *(["data.root=x"] if file.stem == "folder" else []))
+    config = compose_config(
+        *group, "arch.width=2", *(["data.root=x"] if file.stem == "folder" else []), *matching(file)
+    )
     build_networks(config.arch, config.seed)
     get_penalty(config.loss.penalty, config.loss.penalty_weight)
     assert run_name(config)
+
+
+def matching(file: Path) -> list[str]:
+    """Data and architecture of one size, where the file sets only one of them."""
+    size = file.stem.removeprefix("cat").removeprefix("dcgan")
+    if not size.isdigit() or file.parent == Path("experiment"):
+        return []
+    return [f"arch=dcgan{size}"] if file.parent == Path("data") else [f"data=cat{size}"]
 
 
 def test_options_are_named_as_their_files() -> None:
@@ -74,6 +84,25 @@ def test_composing_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
+@pytest.mark.parametrize(
+    ("size", "width", "pac", "fakes"), [(64, 64, 1, 10_000), (128, 64, 1, 10_000), (256, 32, 2, 2_000)]
+)
+def test_experiments_are_the_rows_of_table_3(
+    size: int, width: int, pac: int, fakes: int, compose_config: Compose
+) -> None:
+    config = compose_config(f"experiment=cat{size}")
+    assert (config.data.name, config.data.root, config.data.image_size) == (f"cat{size}", f"data/cat/{size}", size)
+    assert (config.arch.name, config.arch.width, config.arch.pac) == (f"dcgan{size}", width, pac)
+    assert (config.arch.batch_norm, config.arch.spectral_norm) == ("both", False)
+    assert (config.optim.lr, config.optim.betas, config.optim.n_d) == (2e-4, [0.5, 0.999], 1)
+    assert (config.fid.features, config.fid.every, config.fid.num_samples) == (["inception"], 10_000, fakes)
+    assert (config.train.iterations, config.train.batch_size, config.fid.num_real) == (100_000, 32, None)
+    for loss in ("sgan", "lsgan", "rasgan", "hinge"):
+        wanted = 64 if size == 64 and loss in ("sgan", "lsgan") else 32  # as the author's script does
+        assert compose_config(f"experiment=cat{size}", f"loss={loss}").train.batch_size == wanted
+    assert compose_config(f"experiment=cat{size}", "loss=sgan", "train.batch_size=8").train.batch_size == 8
+
+
 # What is refused, and what the line says: key, value, remedy.
 REFUSED = [
     ("optim.lr=-1", r"optim\.lr=-1\.0: must be a number above 0"),
@@ -103,12 +132,12 @@ REFUSED = [
     ("arch.spectral_norm=maybe", r"arch\.spectral_norm=maybe: must be true or false"),
     ("arch.batch_norm=all", r"arch\.batch_norm=all: one of: generator, both, none"),
     ("arch.activation=relu", r"arch\.activation=relu: one of: default, tanh"),
-    ("arch.name=dcgan", r"arch\.name=dcgan: .*cnn32"),
+    ("arch.name=biggan", r"arch\.name=biggan: .*cnn32, dcgan64"),
     ("loss.comparison=paired", r"loss\.comparison=paired: did you mean pair\?"),
     ("loss.penalty=r3", r"loss\.penalty=r3: one of: none, gp"),
     ("loss.penalty_weight=-1", r"loss\.penalty_weight=-1\.0: must be a number of at least 0"),
     ("loss.name=../../x", r"loss\.name=\.\./\.\./x: becomes part of a folder's name"),
-    ("data.name=../../x", r"data\.name=\.\./\.\./x: one of: cifar10, folder, demo"),
+    ("data.name=../../x", r"data\.name=\.\./\.\./x: one of: cifar10, folder, demo, cat64"),
     ("data.image_size=64", r"data\.image_size=64: data=cifar10 is 32×32 only"),
     ("data=demo data.image_size=64", r"data\.image_size=64: arch=cnn32 makes images of 32×32; set data\.image_size=32"),
     ("arch.image_size=64", r"arch\.image_size=64: arch=cnn32 is 32×32 only"),

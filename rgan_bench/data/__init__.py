@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from rgan_bench.data import cifar10, demo, folder
+from rgan_bench.data import cat, cifar10, demo, folder
 from rgan_bench.data.dataset import ImageDataset
 
 LOADERS = {"cifar10": cifar10.load, "folder": folder.load, "demo": demo.load}
+LOADERS |= dict.fromkeys(("cat64", "cat128", "cat256"), cat.load)
 
 
 def load_data(data: Any) -> ImageDataset:

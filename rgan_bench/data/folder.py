@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import UnidentifiedImageError
 from tqdm import tqdm
 
 from rgan_bench.data.dataset import ImageDataset
@@ -95,7 +96,8 @@ def _checked_decode(name: str, read: Reader, root: Path, size: int | None, key: 
     try:
         return decode(read(name), size)
     except Exception as error:  # Pillow raises many kinds on broken files
+        reason = "not an image" if isinstance(error, UnidentifiedImageError) else one_line(error)
         raise UserError(
-            f"{key}={root}: the image {name} cannot be read ({one_line(error)}); "
+            f"{key}={root}: the image {name} cannot be read ({reason}); "
             "remove it, or set data.on_corrupt=skip to leave such files out"
         ) from error

@@ -1,16 +1,17 @@
 """Generators and discriminators, one file an architecture.
 
-A generator maps z [B, latent_dim] to images [B, 3, size, size] in [−1, 1], a discriminator images to logits [B, 1].
+A generator maps z [B, latent_dim] to images [B, 3, size, size] in [−1, 1]. A discriminator judges stacks of `pac`
+images (PacGAN, arXiv 1712.04086; usually pac is 1) and maps [B, 3·pac, size, size] to logits [B, 1].
 """
 
 from typing import Any
 
 from torch import nn
 
-from rgan_bench.networks import cnn32
+from rgan_bench.networks import cnn32, dcgan
 from rgan_bench.rng import default_generator_from
 
-BUILDERS = {"cnn32": cnn32.build}
+BUILDERS = {"cnn32": cnn32.build, **dict.fromkeys(("dcgan64", "dcgan128", "dcgan256"), dcgan.build)}
 
 
 def build_networks(arch: Any, seed: int) -> tuple[nn.Module, nn.Module]:

@@ -29,14 +29,15 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [B, 3, 32, 32] → logits [B, 1]."""
+    """Packed images [B, 3·pac, 32, 32] → logits [B, 1]."""
 
-    def __init__(self, *, width: int, batch_norm: bool, spectral_norm: bool, activation_name: str) -> None:
+    def __init__(self, *, pac: int, width: int, batch_norm: bool, spectral_norm: bool, activation_name: str) -> None:
         super().__init__()
+        self.pac = pac
         layers: list[nn.Module] = []
         # (channels in, channels out, kernel, stride)
         convolutions = (
-            (3, width, 3, 1),
+            (3 * pac, width, 3, 1),
             (width, width, 4, 2),
             (width, 2 * width, 3, 1),
             (2 * width, 2 * width, 4, 2),
@@ -68,6 +69,7 @@ def build(arch: Any) -> tuple[Generator, Discriminator]:
         activation_name=arch.activation,
     )
     discriminator = Discriminator(
+        pac=arch.pac,
         width=arch.width,
         batch_norm=arch.batch_norm == "both",
         spectral_norm=arch.spectral_norm,
