@@ -58,12 +58,12 @@ class Progress:
         self.done += 1
         self.bar.update()
 
-    def note(self, **values: float) -> None:
-        """Shows these numbers from now on."""
+    def note(self, values: dict[str, float], *, at_once: bool = False) -> None:
+        """Shows these numbers from now on; without a terminal in the next line, or at once."""
         self.notes |= {name: f"{value:.4g}" for name, value in values.items()}
         self.bar.set_postfix({name: text for name, text in self.notes.items() if name != "it/s"}, refresh=False)
         now = time.perf_counter()
-        if self.plain and (now - self.last_line >= PLAIN_INTERVAL or self.done == self.total):
+        if self.plain and (at_once or now - self.last_line >= PLAIN_INTERVAL):
             self.last_line = now
             shown = "  ".join(f"{name} {value}" for name, value in self.notes.items())
             print(f"iteration {self.done:,}/{self.total:,}  {shown}", file=sys.stderr, flush=True)

@@ -80,7 +80,7 @@ class Experiment:
         self.wall_before = state.wall_seconds
         self.folder.trim_metrics(state.iteration)
         status = "finished"
-        with StopSignals() as stop, Progress(state.iteration, config.train.iterations) as self.progress:
+        with StopSignals(say) as stop, Progress(state.iteration, config.train.iterations) as self.progress:
             self.write_result("running")
             self.attend()
             self.resumed_mark = time.perf_counter()
@@ -150,7 +150,8 @@ class Experiment:
             if not history.reaches(self.state.iteration):
                 history.add(self.state.iteration, value)
             self.state.scores[history.protocol.fingerprint] = history
-            self.progress.note(**{score_label(name, history.protocol.as_dict()): value})
+        shown = {score_label(name, h.protocol.as_dict()): h.entries[-1][1] for name, h in histories.items()}
+        self.progress.note(shown, at_once=True)
         self.write_result("running")
 
     def read(self, measured: Metrics) -> dict[str, float]:
@@ -172,7 +173,9 @@ class Experiment:
             {"iteration": self.state.iteration, **values, "images_per_second": seen / seconds if seconds else None}
         )
         rate = iterations / seconds if seconds else 0.0
-        self.progress.note(**{"it/s": rate, "D": values["loss/discriminator"], "G": values["loss/generator"]})
+        losses = {"D": values["loss/discriminator"], "G": values["loss/generator"]}
+        last = self.state.iteration == self.config.train.iterations
+        self.progress.note({"it/s": rate} | losses, at_once=last and self.scorer is None)
 
     # --- what is kept -------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Stop requests: Ctrl-C and SIGTERM let the current iteration finish, so that it can be saved."""
 
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 
@@ -13,8 +14,9 @@ class StopSignals:
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
         self.received: int | None = None
+        self.say = say
 
     def __enter__(self) -> "StopSignals":
         self.previous = {number: signal.signal(number, self._receive) for number in self.SIGNALS}
@@ -26,6 +28,7 @@ class StopSignals:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = number
         self._restore()
+        self.say("stopping: what is under way is finished and saved first; once more stops at once")
 
     def _restore(self) -> None:
         for number, handler in self.previous.items():

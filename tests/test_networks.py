@@ -1,4 +1,4 @@
-"""cnn32 against the counts and the initialisation of the paper's scripts."""
+"""The architectures against the counts and the initialisation of the paper's scripts."""
 
 from types import SimpleNamespace
 
@@ -10,8 +10,14 @@ from rgan_bench.networks import build_networks, count_parameters
 
 
 def arch(**changes: object) -> SimpleNamespace:
-    paper = {"latent_dim": 128, "width": 64, "spectral_norm": True, "batch_norm": "generator", "activation": "default"}
-    return SimpleNamespace(name="cnn32", **(paper | changes))
+    paper = {"name": "cnn32", "image_size": 32, "latent_dim": 128, "width": 64, "pac": 1}
+    paper |= {"spectral_norm": True, "batch_norm": "generator", "activation": "default"}
+    return SimpleNamespace(**(paper | changes))
+
+
+def dcgan(size: int, **changes: object) -> SimpleNamespace:
+    defaults = {"name": f"dcgan{size}", "image_size": size, "spectral_norm": False, "batch_norm": "both"}
+    return arch(**(defaults | changes))
 
 
 def kinds(network: nn.Module, kind: type) -> list[nn.Module]:
@@ -106,6 +112,75 @@ def test_a_pass_makes_one_power_iteration_and_they_lead_to_norm_one() -> None:
             discriminator(images)
     for convolution in kinds(discriminator, nn.Conv2d):
         assert torch.linalg.matrix_norm(convolution.weight.flatten(1), 2).item() == pytest.approx(1, rel=1e-3)
+
+
+# --- dcgan ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "pac", "generator_count", "discriminator_count"),
+    [
+        (64, 64, 1, 3_806_080, 2_765_568),
+        (128, 64, 1, 13_245_312, 11_164_416),
+        (256, 32, 2, 13_276_608, 11_197_312),
+    ],
+)
+def test_dcgan_counts_of_the_paper(
+    size: int, width: int, pac: int, generator_count: int, discriminator_count: int
+) -> None:
+    generator, discriminator = build_networks(dcgan(size, width=width, pac=pac), seed=1)
+    assert count_parameters(generator) == generator_count
+    assert count_parameters(discriminator) == discriminator_count
+
+
+@pytest.mark.parametrize("size", [64, 128, 256])
+@pytest.mark.parametrize("pac", [1, 2])
+def test_dcgan_shapes(size: int, pac: int) -> None:
+    generator, discriminator = build_networks(dcgan(size, width=2, pac=pac), seed=1)
+    images = generator(torch.randn(4, 128))
+    assert images.shape == (4, 3, size, size)
+    assert images.abs().max() <= 1
+    assert discriminator.pac == pac
+    assert discriminator(images.reshape(4 // pac, 3 * pac, size, size)).shape == (4 // pac, 1)
+
+
+def test_dcgan_layers() -> None:
+    generator, discriminator = build_networks(dcgan(64, width=2), seed=1)
+    block = ["ConvTranspose2d", "BatchNorm2d", "ReLU"]
+    assert [type(layer).__name__ for layer in generator.layers] == block * 4 + ["ConvTranspose2d", "Tanh"]
+    first, block = ["Conv2d", "LeakyReLU"], ["Conv2d", "BatchNorm2d", "LeakyReLU"]
+    assert [type(layer).__name__ for layer in discriminator.layers] == first + block * 3 + ["Conv2d"]
+    assert {layer.negative_slope for layer in kinds(discriminator, nn.LeakyReLU)} == {0.2}
+    for layer in [*kinds(generator, nn.ConvTranspose2d), *kinds(discriminator, nn.Conv2d)]:
+        assert layer.bias is None
+        assert layer.weight.std().item() == pytest.approx(0.02, rel=0.3)
+    channels = [layer.out_channels for layer in kinds(generator, nn.ConvTranspose2d)]
+    assert channels == [16, 8, 4, 2, 3]
+    assert [layer.out_channels for layer in kinds(discriminator, nn.Conv2d)] == [2, 4, 8, 16, 1]
+
+
+def test_dcgan_under_spectral_norm_has_it_everywhere_and_no_batch_norm_in_the_discriminator() -> None:
+    """The paper's SpectralSGAN: arch.spectral_norm=true and nothing else."""
+    generator, discriminator = build_networks(dcgan(64, width=2, spectral_norm=True), seed=1)
+    assert all(map(has_spectral_norm, kinds(discriminator, nn.Conv2d)))
+    assert not kinds(discriminator, nn.BatchNorm2d)
+    assert len(kinds(generator, nn.BatchNorm2d)) == 4
+
+
+def test_dcgan_options() -> None:
+    for network in build_networks(dcgan(64, width=2, batch_norm="none", activation="tanh"), seed=1):
+        assert not kinds(network, (nn.BatchNorm2d, nn.ReLU, nn.LeakyReLU))
+    generator, discriminator = build_networks(dcgan(64, width=2, batch_norm="generator"), seed=1)
+    assert kinds(generator, nn.BatchNorm2d)
+    assert not kinds(discriminator, nn.BatchNorm2d)
+
+
+def test_cnn32_judges_stacks_too() -> None:
+    _, discriminator = build_networks(arch(width=2, pac=3), seed=1)
+    assert discriminator(torch.randn(2, 9, 32, 32)).shape == (2, 1)
+
+
+# --- both -------------------------------------------------------------------------------------------------------------
 
 
 def test_the_seed_decides_and_nothing_else() -> None:

@@ -15,9 +15,8 @@ def test_training_and_scoring_on_cifar10(cifar10_jpeg: Path, compose_config: Cal
     config = compose_config(
         "data=folder",
         f"data.root={cifar10_jpeg / 'cifar10-jpeg-test.zip'}",
-        "arch.width=8",
-        "optim.lr=1e-3",
-        "train.iterations=150",
+        "arch.width=16",
+        "train.iterations=200",
         "fid.features=[efficientnet-lite0,pixels]",
         "fid.num_samples=300",
         "fid.num_real=300",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from rgan_bench.config import group_options
 from rgan_bench.data import load_data
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.losses import get_loss
@@ -12,7 +13,7 @@ from rgan_bench.penalties import get_penalty
 from rgan_bench.sampling import sample
 from rgan_bench.schema import Config
 from rgan_bench.state import TrainState
-from rgan_bench.steps import discriminator_step, generator_step
+from rgan_bench.steps import discriminator_step, generator_step, pack
 from rgan_bench.training import train
 
 CPU = torch.device("cpu")
@@ -44,9 +45,11 @@ def assert_same_state(one: TrainState, two: TrainState) -> None:
         assert torch.equal(a, b)
 
 
+DCGAN = ("data.image_size=64", "arch=dcgan64", "arch.width=2", "arch.pac=2")
 SETUPS = {
     "rasgan": (),
     "wgangp": ("loss=wgangp", "optim.n_d=3"),
+    "dcgan with pac 2": (*DCGAN, "train.batch_size=4"),
     "unstable": ("arch.spectral_norm=false", "arch.batch_norm=both", "loss=hinge"),
 }
 
@@ -123,6 +126,47 @@ def test_power_iterations_are_as_many_as_separate_passes(
     state.discriminator.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
     trained(config, 1, state)
     assert sizes == [8] * passes  # each pass holds one batch: never real and fake together
+
+
+@pytest.mark.parametrize("loss", group_options("loss"))
+@pytest.mark.parametrize("overrides", [("arch.pac=2",), DCGAN], ids=["cnn32", "dcgan64"])
+def test_a_batch_of_verdicts_takes_pac_times_as_many_images(
+    loss: str, overrides: tuple[str, ...], tiny_config: Tiny
+) -> None:
+    config = tiny_config(*overrides, f"loss={loss}", "train.batch_size=3", "train.iterations=1")
+    state = TrainState.new(config, CPU)
+    stacks, latents, size = [], [], config.arch.image_size
+    state.discriminator.register_forward_hook(lambda module, inputs, output: stacks.append(inputs[0].shape))
+    state.generator.register_forward_hook(lambda module, inputs, output: latents.append(inputs[0].clone()))
+    (measured,) = train(state, load_data(config.data), config)
+    assert set(stacks) == {(3, 6, size, size)}
+    assert [z.shape for z in latents] == [(6, 128), (6, 128)]
+    assert not torch.equal(*latents)  # the generator's step draws anew
+    assert all(torch.isfinite(value) for value in measured.values())
+
+
+def test_stacks_are_of_neighbours() -> None:
+    images = torch.arange(4 * 3 * 2 * 2).view(4, 3, 2, 2).float()
+    stacked = pack(images, 2)
+    assert stacked.shape == (2, 6, 2, 2)
+    assert torch.equal(stacked[1, :3], images[2])
+    assert torch.equal(stacked[1, 3:], images[3])
+    assert pack(images, 1) is images
+
+
+def test_the_gradient_penalty_is_on_stacks(tiny_config: Tiny) -> None:
+    """One u and one norm a stack of two, not one an image."""
+    config = tiny_config(*DCGAN, "loss=wgangp", "train.batch_size=3", "train.iterations=1")
+    seen = []
+
+    def watch(discriminator: object, real: torch.Tensor, fake: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+        seen.append((real.shape, fake.shape, u.shape))
+        return real.new_zeros(())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rgan_bench.training.get_penalty", lambda name, weight: watch)
+        list(train(TrainState.new(config, CPU), load_data(config.data), config))
+    assert seen == [((3, 6, 64, 64), (3, 6, 64, 64), (3, 1, 1, 1))]
 
 
 def test_draws_are_fresh_in_every_step_and_distinct_within_a_batch(tiny_config: Tiny) -> None:
