@@ -71,6 +71,7 @@ class Experiment:
         self.state = TrainState.new(config, self.device)
         self._resume()
         self.since_log = (self.state.iteration, self.state.training_seconds)
+        self.not_finite: list[str] = []
 
     # --- the run ------------------------------------------------------------------------------------------------------
 
@@ -88,7 +89,8 @@ class Experiment:
                 self.progress.step()
                 if self.due(config.train.log_every) or self.anything_due():
                     values = self.read(measured)
-                    if not all(map(math.isfinite, values.values())):
+                    self.not_finite = [name for name, value in values.items() if not math.isfinite(value)]
+                    if self.not_finite:
                         status = "diverged"
                         self.log(values)
                         break
@@ -169,8 +171,9 @@ class Experiment:
         seconds = self.state.training_seconds - self.since_log[1]
         self.since_log = (self.state.iteration, self.state.training_seconds)
         seen = iterations * self.config.optim.n_d * self.config.train.batch_size
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}  # JSON has no NaN
         self.folder.append_metrics(
-            {"iteration": self.state.iteration, **values, "images_per_second": seen / seconds if seconds else None}
+            {"iteration": self.state.iteration, **finite, "images_per_second": seen / seconds if seconds else None}
         )
         rate = iterations / seconds if seconds else 0.0
         losses = {"D": values["loss/discriminator"], "G": values["loss/generator"]}
@@ -222,6 +225,7 @@ class Experiment:
         others = [h for h in state.scores.values() if h is not shown.get(h.protocol.score_name)]
         result = {
             "status": status,
+            "not_finite": self.not_finite,  # what diverged
             "iteration": state.iteration,
             "scores": {name: history.summary() for name, history in shown.items()},
             "protocol": {name: history.protocol.as_dict() for name, history in shown.items()},

@@ -221,9 +221,11 @@ def test_a_bad_value_in_a_sweep_does_not_stop_the_others(rgan_train: Callable) -
 def test_divergence_ends_the_run_and_is_recorded(rgan_train: Callable) -> None:
     status, _, err = rgan_train(*TINY, "loss=lsgan", "arch.spectral_norm=false", "optim.lr=1e20", "train.iterations=50")
     assert status == cli.EXIT_DIVERGED
-    assert "diverged at iteration" in err
+    assert re.search(r"diverged at iteration \d+: loss/.* not finite", err)
     folder = only_run()
     assert result_of(folder)["status"] == "diverged"
+    last_line = metrics_of(folder)[-1]
+    assert result_of(folder)["not_finite"] == [name for name, value in last_line.items() if value is None] != []
     # No checkpoint of a state known to be broken: what is there is from before.
     last = folder / "checkpoints" / "last.pt"
     assert not last.exists() or torch.load(last, weights_only=True)["iteration"] < result_of(folder)["iteration"]

@@ -63,7 +63,8 @@ def run(composed: DictConfig) -> int:
         print(f"rgan-train: stopped; saved in {folder.path}, where the same command continues", file=sys.stderr)
         sys.exit(128 + result["signal"])  # at once: in a sweep the runs to come are not wanted either
     if result["status"] == "diverged":
-        print(f"rgan-train: diverged at iteration {result['iteration']:,}", file=sys.stderr)
+        values = ", ".join(result["not_finite"])
+        print(f"rgan-train: diverged at iteration {result['iteration']:,}: {values} not finite", file=sys.stderr)
         return EXIT_DIVERGED
     return 0
 
