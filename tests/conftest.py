@@ -1,6 +1,8 @@
 """What the tests share. All run offline, on the CPU, and write only into temporary folders."""
 
+import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,3 +69,23 @@ def cifar10_jpeg() -> Path:
     if not (folder / "cifar10-jpeg-test.zip").exists():
         pytest.skip(f"no cifar10-jpeg-test.zip in {folder} (set RGAN_TEST_DATA)")
     return folder
+
+
+@pytest.fixture
+def run_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command's main in this process: (exit status, stdout, stderr)."""
+
+    def run(main: Callable[[], None], *arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as leaving:
+            status = leaving.code or 0
+        finally:
+            for name in (None, "hydra"):  # Hydra's handlers hold on to the stream of this test
+                logging.getLogger(name).handlers.clear()
+        return status, *capsys.readouterr()
+
+    return run

@@ -1,7 +1,6 @@
 """rgan-train as a user meets it: what it writes, what it says, how it refuses."""
 
 import json
-import logging
 import os
 import re
 import signal
@@ -9,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,22 +24,8 @@ RUN = Path("outputs") / "demo_cnn32_rasgan_"
 
 
 @pytest.fixture
-def rgan_train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
-    """Runs the command in this process: (exit status, stdout, stderr)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["rgan-train", *arguments])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as leaving:
-            status = leaving.code or 0
-        finally:
-            for name in (None, "hydra"):  # Hydra's handlers hold on to the stream of this test
-                logging.getLogger(name).handlers.clear()
-        return status, *capsys.readouterr()
-
-    return run
+def rgan_train(run_command: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
+    return partial(run_command, cli.main)
 
 
 def only_run() -> Path:

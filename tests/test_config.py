@@ -11,7 +11,7 @@ from rgan_bench.config import config_dir, group_options, known_keys, leaves, val
 from rgan_bench.data import LOADERS
 from rgan_bench.errors import UserError
 from rgan_bench.losses import COMPARISONS, FUNCTIONS
-from rgan_bench.networks import BUILDERS, build_networks
+from rgan_bench.networks import ARCHITECTURES, build_networks
 from rgan_bench.penalties import PENALTIES, get_penalty
 from rgan_bench.protocol import SCORE_NAMES
 from rgan_bench.runs import run_name
@@ -66,7 +66,7 @@ def test_the_choices_of_the_schema_are_those_of_the_code() -> None:
     ):
         assert all(CHECKS[key](name) is None for name in registry)
         assert sorted(re.search(r"one of: (.*)", CHECKS[key]("")).group(1).split(", ")) == sorted(registry)
-    assert list(ARCHS) == list(BUILDERS)
+    assert list(ARCHS) == list(ARCHITECTURES)
     assert list(DATA) == list(LOADERS)
     assert list(FEATURES) == list(SCORE_NAMES)
 

@@ -1,16 +1,14 @@
 """cnn32: the standard CNN of Miyato et al. 2018 (arXiv 1802.05957) for 32×32, as in tables 1 and 2 of 1807.00734."""
 
-from typing import Any
-
 from torch import Tensor, nn
 
-from rgan_bench.networks.layers import activation, add_spectral_norm, initialise
+from rgan_bench.networks.layers import activation_named, add_spectral_norm, initialise
 
 
 class Generator(nn.Module):
     """z [B, latent_dim] → images [B, 3, 32, 32] in (−1, 1)."""
 
-    def __init__(self, *, latent_dim: int, width: int, batch_norm: bool, activation_name: str) -> None:
+    def __init__(self, *, latent_dim: int, width: int, batch_norm: bool, activation: str) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.project = nn.Linear(latent_dim, 8 * width * 4 * 4)  # no norm and no activation follow
@@ -19,7 +17,7 @@ class Generator(nn.Module):
             blocks.append(nn.ConvTranspose2d(wide, narrow, kernel_size=4, stride=2, padding=1))
             if batch_norm:
                 blocks.append(nn.BatchNorm2d(narrow))
-            blocks.append(activation(activation_name, nn.ReLU))
+            blocks.append(activation_named(activation, nn.ReLU))
         self.upsample = nn.Sequential(*blocks)
         self.to_rgb = nn.Sequential(nn.Conv2d(width, 3, kernel_size=3, padding=1), nn.Tanh())
         initialise(self)
@@ -31,7 +29,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Packed images [B, 3·pac, 32, 32] → logits [B, 1]."""
 
-    def __init__(self, *, pac: int, width: int, batch_norm: bool, spectral_norm: bool, activation_name: str) -> None:
+    def __init__(self, *, pac: int, width: int, batch_norm: bool, spectral_norm: bool, activation: str) -> None:
         super().__init__()
         self.pac = pac
         layers: list[nn.Module] = []
@@ -49,7 +47,7 @@ class Discriminator(nn.Module):
             layers.append(nn.Conv2d(into, out, kernel, stride, padding=1))
             if batch_norm and index < len(convolutions) - 1:
                 layers.append(nn.BatchNorm2d(out))
-            layers.append(activation(activation_name, lambda: nn.LeakyReLU(0.1)))
+            layers.append(activation_named(activation, lambda: nn.LeakyReLU(0.1)))
         self.features = nn.Sequential(*layers)
         self.judge = nn.Linear(8 * width * 4 * 4, 1)  # free of spectral norm, as in the paper's script
         initialise(self)
@@ -58,21 +56,3 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.judge(self.features(images).flatten(1))
-
-
-def build(arch: Any) -> tuple[Generator, Discriminator]:
-    """Both networks of a validated `arch=cnn32` config."""
-    generator = Generator(
-        latent_dim=arch.latent_dim,
-        width=arch.width,
-        batch_norm=arch.batch_norm in ("generator", "both"),
-        activation_name=arch.activation,
-    )
-    discriminator = Discriminator(
-        pac=arch.pac,
-        width=arch.width,
-        batch_norm=arch.batch_norm == "both",
-        spectral_norm=arch.spectral_norm,
-        activation_name=arch.activation,
-    )
-    return generator, discriminator

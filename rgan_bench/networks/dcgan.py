@@ -1,16 +1,14 @@
 """dcgan: Radford et al. 2016 (arXiv 1511.06434) for 64×64, 128×128 and 256×256, as in table 3 of 1807.00734."""
 
-from typing import Any
-
 from torch import Tensor, nn
 
-from rgan_bench.networks.layers import activation, add_spectral_norm, initialise
+from rgan_bench.networks.layers import activation_named, add_spectral_norm, initialise
 
 
 class Generator(nn.Module):
     """z [B, latent_dim] → images [B, 3, size, size] in (−1, 1)."""
 
-    def __init__(self, *, image_size: int, latent_dim: int, width: int, batch_norm: bool, activation_name: str) -> None:
+    def __init__(self, *, image_size: int, latent_dim: int, width: int, batch_norm: bool, activation: str) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         channels = width * image_size // 8  # at 4×4; halved with each doubling of the size
@@ -18,7 +16,7 @@ class Generator(nn.Module):
         while True:
             if batch_norm:
                 layers.append(nn.BatchNorm2d(channels))
-            layers.append(activation(activation_name, nn.ReLU))
+            layers.append(activation_named(activation, nn.ReLU))
             if channels == width:
                 break
             layers.append(nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False))
@@ -38,19 +36,19 @@ class Discriminator(nn.Module):
     """
 
     def __init__(
-        self, *, image_size: int, pac: int, width: int, batch_norm: bool, spectral_norm: bool, activation_name: str
+        self, *, image_size: int, pac: int, width: int, batch_norm: bool, spectral_norm: bool, activation: str
     ) -> None:
         super().__init__()
         self.pac = pac
         channels = width
         layers: list[nn.Module] = [nn.Conv2d(3 * pac, width, 4, 2, 1, bias=False)]
-        layers.append(activation(activation_name, lambda: nn.LeakyReLU(0.2)))
+        layers.append(activation_named(activation, lambda: nn.LeakyReLU(0.2)))
         while channels < width * image_size // 8:
             layers.append(nn.Conv2d(channels, 2 * channels, 4, 2, 1, bias=False))
             channels *= 2
             if batch_norm and not spectral_norm:
                 layers.append(nn.BatchNorm2d(channels))
-            layers.append(activation(activation_name, lambda: nn.LeakyReLU(0.2)))
+            layers.append(activation_named(activation, lambda: nn.LeakyReLU(0.2)))
         self.layers = nn.Sequential(*layers, nn.Conv2d(channels, 1, 4, 1, 0, bias=False))
         initialise(self)
         if spectral_norm:
@@ -58,23 +56,3 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.layers(images).flatten(1)
-
-
-def build(arch: Any) -> tuple[Generator, Discriminator]:
-    """Both networks of a validated dcgan config."""
-    generator = Generator(
-        image_size=arch.image_size,
-        latent_dim=arch.latent_dim,
-        width=arch.width,
-        batch_norm=arch.batch_norm in ("generator", "both"),
-        activation_name=arch.activation,
-    )
-    discriminator = Discriminator(
-        image_size=arch.image_size,
-        pac=arch.pac,
-        width=arch.width,
-        batch_norm=arch.batch_norm == "both",
-        spectral_norm=arch.spectral_norm,
-        activation_name=arch.activation,
-    )
-    return generator, discriminator

@@ -27,6 +27,6 @@ def add_spectral_norm(network: nn.Module) -> None:
             spectral_norm(module, n_power_iterations=1)
 
 
-def activation(name: str, default: Callable[[], nn.Module]) -> nn.Module:
+def activation_named(name: str, default: Callable[[], nn.Module]) -> nn.Module:
     """A new module: the architecture's own activation, or tanh everywhere (a column of table 2)."""
     return nn.Tanh() if name == "tanh" else default()
