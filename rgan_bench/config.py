@@ -87,6 +87,8 @@ def validate(config: DictConfig) -> Config:
         if complaint:
             raise UserError(f"{key}={_shown(value)}: {complaint}")
     _check_sizes(validated)
+    if validated.loss.name == "spectral_sgan" and not validated.arch.spectral_norm:
+        raise UserError("loss.name=spectral_sgan: means spectral norm in the discriminator; set arch.spectral_norm=true")
     return validated
 
 

@@ -1,5 +1,6 @@
 """The composition root: builds the parts, and turns iterations into samples, scores, checkpoints, logs, result.json."""
 
+import contextlib
 import math
 import time
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from rgan_bench.data import load_data
 from rgan_bench.devices import resolve_device
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_atomically, write_text_atomically
+from rgan_bench.locks import held
 from rgan_bench.protocol import ScoreHistory
 from rgan_bench.provenance import versions
 from rgan_bench.runs import RunFolder
@@ -40,15 +42,24 @@ def run_experiment(config: Config, hydra_files: dict[str, str] | None = None) ->
 
     Raises:
         UserError: something is wrong with the input. A folder that did not exist is then not made.
+        Busy: another process trains this run.
     """
     experiment = Experiment(config)
     state, folder = experiment.state, experiment.folder
     folder.create()
-    for name, content in (hydra_files or {}).items():
-        (folder.path / ".hydra").mkdir(exist_ok=True)
-        write_text_atomically(folder.path / ".hydra" / name, content)
-    print_block(introduction(config, experiment.data, state, experiment.device, folder))
-    return experiment.run()
+    with held(folder.lock):
+        experiment.resume()
+        for name, content in (hydra_files or {}).items():
+            (folder.path / ".hydra").mkdir(exist_ok=True)
+            write_text_atomically(folder.path / ".hydra" / name, content)
+        print_block(introduction(config, experiment.data, state, experiment.device, folder))
+        try:
+            return experiment.run()
+        except Exception as error:
+            experiment.failure = one_line(f"{type(error).__name__}: {error}")
+            with contextlib.suppress(OSError):
+                experiment.write_result("failed")
+            raise
 
 
 class Experiment:
@@ -69,15 +80,15 @@ class Experiment:
         self.data = data.to(self.device)
         self.scorer = Scorer(config.fid, self.data, self.device, say) if config.fid.every else None
         self.state = TrainState.new(config, self.device)
-        self._resume()
-        self.since_log = (self.state.iteration, self.state.training_seconds)
         self.not_finite: list[str] = []
+        self.failure: str | None = None
 
     # --- the run ------------------------------------------------------------------------------------------------------
 
     def run(self) -> dict[str, Any]:
         config, state = self.config, self.state
         self.session_started = self.resumed_mark = time.perf_counter()
+        self.since_log = (state.iteration, state.training_seconds)
         self.wall_before = state.wall_seconds
         self.folder.trim_metrics(state.iteration)
         status = "finished"
@@ -200,7 +211,12 @@ class Experiment:
                 "free some space and call the same command again: it continues from the last checkpoint"
             ) from error
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Goes on from the folder's last checkpoint, if there is one. The folder must be held.
+
+        Raises:
+            UserError: the checkpoint is of other images or another architecture.
+        """
         path = self.folder.last_checkpoint
         if not path.exists():
             return
@@ -226,6 +242,7 @@ class Experiment:
         result = {
             "status": status,
             "not_finite": self.not_finite,  # what diverged
+            "failure": self.failure,
             "iteration": state.iteration,
             "scores": {name: history.summary() for name, history in shown.items()},
             "protocol": {name: history.protocol.as_dict() for name, history in shown.items()},

@@ -49,6 +49,7 @@ class RunFolder:
         self.path = path
         self.metrics = path / "metrics.jsonl"
         self.result = path / "result.json"
+        self.lock = path / ".lock"
         self.samples = path / "samples"
         self.checkpoints = path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "last.pt"

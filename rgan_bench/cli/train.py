@@ -3,18 +3,24 @@
 import os
 import re
 import sys
+import traceback
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rgan_bench.config import config_dir, unknown_key, unknown_option, validate
 from rgan_bench.console import print_outcome
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
+from rgan_bench.locks import Busy
 from rgan_bench.runs import RunFolder
+from rgan_bench.sweep import Outcome, Sweep, WatchSweep, exit_status, outcome_of, print_sweep
 
 EXIT_DIVERGED = 3
 
@@ -22,19 +28,18 @@ EXIT_DIVERGED = 3
 def main() -> None:
     """The entry point. Errors come as one line, unless HYDRA_FULL_ERROR=1."""
     full = full_errors_wanted()
-    statuses: list[int] = []
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing: the one line is ours to write
+    done: list[Outcome] = []
+    sweeps: list[Sweep] = []
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
     def app(composed: DictConfig) -> None:
-        try:
-            statuses.append(run(composed))
-        except UserError as error:
-            if full:
-                raise
-            # Not raised through Hydra, which would add lines of its own and end a sweep at its first bad run.
-            statuses.append(show("rgan-train", error))
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            run_cell(composed)
+        else:
+            done.append(run(composed, full=full))
 
+    WatchSweep.on_start = sweeps.append
     with shown_as_one_line("rgan-train", full=full):
         try:
             app()
@@ -43,30 +48,69 @@ def main() -> None:
         finally:
             if not full:
                 del os.environ["HYDRA_FULL_ERROR"]
-    sys.exit(max(statuses, default=0))
+    if sweeps:
+        outcomes = sweeps[-1].outcomes()
+        print_sweep(outcomes)
+        sys.exit(exit_status(outcomes))
+    sys.exit(max((outcome.exit_status for outcome in done), default=0))
 
 
-def run(composed: DictConfig) -> int:
-    """One run, from the composed config to the exit status."""
-    config = validate(composed)
-    folder = RunFolder.of(config)
-    result = folder.read_result()
-    if result and result.get("status") == "finished" and result.get("iteration", 0) >= config.train.iterations:
-        print(f"{folder.path}: finished already; more train.iterations would train on")
-        print_outcome(result, folder.path)
-        return 0
+def run_cell(composed: DictConfig) -> None:
+    """One cell of a sweep. Whatever happens to it is recorded, and none of it stops the others."""
+    settings = HydraConfig.get()
+    sweep, number = Sweep(Path(settings.sweep.dir)), settings.job.num
+    if sweep.stopped.exists():
+        outcome = Outcome("not started", reason="the sweep was stopped")
+    else:
+        print(f"\n{sweep.where_it_stands(number)}", flush=True)
+        try:
+            outcome = run(composed, full=False, brief=True)
+        except Exception as error:  # a bug or a full device must not cost the cells to come
+            traceback.print_exc()
+            outcome = Outcome("failed", reason=one_line(f"{type(error).__name__}: {error}"), exit_status=1)
+    if outcome.status == "interrupted":
+        sweep.stopped.touch()
+    sweep.record(replace(outcome, number=number, overrides=sweep.cells()[number]))
 
-    from rgan_bench.experiment import run_experiment  # imports torch, so only now
 
-    result = run_experiment(config, hydra_files(composed))
+def run(composed: DictConfig, *, full: bool, brief: bool = False) -> Outcome:
+    """One run, from the composed config to what became of it.
+
+    Args:
+        full: raise a user's mistakes instead of printing them.
+        brief: one line instead of the whole outcome where there is nothing to do.
+    """
+    try:
+        config = validate(composed)
+        folder = RunFolder.of(config)
+        result = folder.read_result()
+        if result and result.get("status") == "finished" and result.get("iteration", 0) >= config.train.iterations:
+            print(f"{folder.path}: finished already; more train.iterations would train on")
+            if not brief:
+                print_outcome(result, folder.path)
+            return outcome_of(result, folder.path, "finished already")
+
+        from rgan_bench.experiment import run_experiment  # imports torch, so only now
+
+        result = run_experiment(config, hydra_files(composed))
+    except Busy as error:
+        if full:
+            raise
+        reason = f"{folder.path} is held by {error}"
+        status = show("rgan-train", UserError(f"{reason}; wait for it, or stop it"))
+        return Outcome("running elsewhere", str(folder.path), reason=reason, exit_status=status)
+    except UserError as error:
+        if full:
+            raise
+        return Outcome("refused", reason=one_line(error), exit_status=show("rgan-train", error))
     if result["status"] == "interrupted":
         print(f"rgan-train: stopped; saved in {folder.path}, where the same command continues", file=sys.stderr)
-        sys.exit(128 + result["signal"])  # at once: in a sweep the runs to come are not wanted either
+        return outcome_of(result, folder.path, exit_status=128 + result["signal"])
     if result["status"] == "diverged":
-        values = ", ".join(result["not_finite"])
-        print(f"rgan-train: diverged at iteration {result['iteration']:,}: {values} not finite", file=sys.stderr)
-        return EXIT_DIVERGED
-    return 0
+        reason = f"at iteration {result['iteration']:,}: {', '.join(result['not_finite'])} not finite"
+        print(f"rgan-train: diverged {reason}", file=sys.stderr)
+        return outcome_of(result, folder.path, reason=reason, exit_status=EXIT_DIVERGED)
+    return outcome_of(result, folder.path)
 
 
 def hydra_files(composed: DictConfig) -> dict[str, str]:
