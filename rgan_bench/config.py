@@ -88,7 +88,9 @@ def validate(config: DictConfig) -> Config:
             raise UserError(f"{key}={_shown(value)}: {complaint}")
     _check_sizes(validated)
     if validated.loss.name == "spectral_sgan" and not validated.arch.spectral_norm:
-        raise UserError("loss.name=spectral_sgan: means spectral norm in the discriminator; set arch.spectral_norm=true")
+        raise UserError(
+            "loss.name=spectral_sgan: means a discriminator with spectral norm; set arch.spectral_norm=true"
+        )
     return validated
 
 

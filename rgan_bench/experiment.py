@@ -31,11 +31,14 @@ from rgan_bench.training import train
 GRID = 64  # images of a sample grid, 8 a row
 
 
-def run_experiment(config: Config, hydra_files: dict[str, str] | None = None) -> dict[str, Any]:
+def run_experiment(
+    config: Config, hydra_files: dict[str, str] | None = None, command: str | None = None
+) -> dict[str, Any]:
     """Trains to `train.iterations`, from scratch or from where the run's folder stands.
 
     Args:
         hydra_files: name → content of what goes into the folder's `.hydra/`.
+        command: that makes this run, for result.json.
 
     Returns:
         The content of result.json. Its `status` is finished, diverged, or interrupted, then with the `signal`'s number.
@@ -44,7 +47,7 @@ def run_experiment(config: Config, hydra_files: dict[str, str] | None = None) ->
         UserError: something is wrong with the input. A folder that did not exist is then not made.
         Busy: another process trains this run.
     """
-    experiment = Experiment(config)
+    experiment = Experiment(config, command)
     state, folder = experiment.state, experiment.folder
     folder.create()
     with held(folder.lock):
@@ -65,8 +68,8 @@ def run_experiment(config: Config, hydra_files: dict[str, str] | None = None) ->
 class Experiment:
     """One run. Making it loads and checks everything that can fail; it writes nothing."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, command: str | None = None) -> None:
+        self.config, self.command = config, command
         self.folder = RunFolder.of(config)
         self.device = resolve_device(config.device)
         data = load_data(config.data)
@@ -249,6 +252,7 @@ class Experiment:
             "scores_under_other_protocols": [
                 {"score": h.protocol.score_name, "protocol": h.protocol.as_dict(), **h.summary()} for h in others
             ],
+            "command": self.command,
             "config": asdict(self.config),
             "data": {
                 "name": self.data.name,

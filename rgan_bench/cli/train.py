@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 import traceback
 from dataclasses import replace
@@ -92,7 +93,7 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False) -> Outcome:
 
         from rgan_bench.experiment import run_experiment  # imports torch, so only now
 
-        result = run_experiment(config, hydra_files(composed))
+        result = run_experiment(config, hydra_files(composed), command())
     except Busy as error:
         if full:
             raise
@@ -111,6 +112,11 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False) -> Outcome:
         print(f"rgan-train: diverged {reason}", file=sys.stderr)
         return outcome_of(result, folder.path, reason=reason, exit_status=EXIT_DIVERGED)
     return outcome_of(result, folder.path)
+
+
+def command() -> str:
+    """That makes this run: in a sweep, of the cell alone."""
+    return shlex.join(["rgan-train", *HydraConfig.get().overrides.task])
 
 
 def hydra_files(composed: DictConfig) -> dict[str, str]:

@@ -1,0 +1,185 @@
+"""Tables as text: markdown, csv, LaTeX, JSON."""
+
+import csv
+import io
+import json
+from typing import Any
+
+from rgan_bench.report.tables import Cell, Column, Table
+
+MISSING = "—"
+
+
+def number(value: float, score: str) -> str:
+    """FIDs with two decimals, as the paper prints them; other distances with four digits."""
+    return f"{value:.2f}" if score == "fid" else f"{value:.4g}"
+
+
+def cell_text(cell: Cell, score: str) -> str:
+    """ "31.98", with several seeds "31.98 ± 1.20 (3 seeds)"; what has no value says why."""
+    parts = []
+    if cell.mean is not None:
+        text = number(cell.mean, score)
+        if cell.sd is not None:
+            text += f" ± {number(cell.sd, score)} ({len(cell.values)} seeds)"
+        parts.append(text)
+    parts += cell.states
+    return "; ".join(parts) or MISSING
+
+
+def difference_text(cell: Cell, score: str) -> str:
+    return (
+        MISSING
+        if cell.difference is None
+        else f"{'+' if cell.difference >= 0 else '−'}{number(abs(cell.difference), score)}"
+    )
+
+
+def printed_text(cell: Cell) -> str:
+    return MISSING if cell.paper is None else f"{cell.paper:.2f}"
+
+
+def header(table: Table) -> list[str]:
+    names = ["loss" if table.name != "sweep" else ""]
+    for column in table.columns:
+        names += [column.title, "paper", "difference"] if table.beside_paper else [column.title]
+    return names
+
+
+def line(table: Table, row: str, bold: str = "{}") -> list[str]:
+    """The texts of a row; `bold` is a format for the best of a column."""
+    texts = [row]
+    for column in table.columns:
+        cell = column.cells[row]
+        ours = cell_text(cell, table.score)
+        texts.append(bold.format(ours) if cell.best else ours)
+        if table.beside_paper:
+            texts += [printed_text(cell), difference_text(cell, table.score)]
+    return texts
+
+
+# --- markdown ---------------------------------------------------------------------------------------------------------
+
+
+def markdown(tables: list[Table]) -> str:
+    parts = []
+    for table in tables:
+        rows = [header(table), *(line(table, row, "**{}**") for row in table.rows)]
+        rows = [[text.replace("|", "\\|") for text in row] for row in rows]
+        widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
+        rule = ["-" * width for width in widths]
+        lines = [
+            "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |"
+            for row in [rows[0], rule, *rows[1:]]
+        ]
+        notes = "".join(f"\n- {note}" for note in table.notes)
+        parts.append(f"### {table.title}\n\n" + "\n".join(lines) + "\n" + (notes + "\n" if notes else ""))
+    return "\n".join(parts)
+
+
+# --- csv --------------------------------------------------------------------------------------------------------------
+
+CSV_FIELDS = ("table", "score", "row", "column", "mean", "sd", "seeds", "paper", "difference", "states", "best")
+
+
+def csv_text(tables: list[Table]) -> str:
+    """A line a cell, numbers in full; what is missing is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for table in tables:
+        for row in table.rows:
+            for column in table.columns:
+                cell = column.cells[row]
+                writer.writerow(
+                    {
+                        "table": table.name, "score": table.score, "row": row, "column": column.title,
+                        "mean": cell.mean, "sd": cell.sd, "seeds": len(cell.values), "paper": cell.paper,
+                        "difference": cell.difference, "states": "; ".join(cell.states), "best": cell.best,
+                    }
+                )  # fmt: skip
+    return text.getvalue()
+
+
+# --- LaTeX ------------------------------------------------------------------------------------------------------------
+
+ESCAPES = {
+    "&": r"\&",
+    "%": r"\%",
+    "_": r"\_",
+    "#": r"\#",
+    "$": r"\$",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+}
+ESCAPES |= {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "—": "---"}
+
+
+def latex_escape(text: str) -> str:
+    return "".join(ESCAPES.get(character, character) for character in text)
+
+
+def latex(tables: list[Table]) -> str:
+    """A document that compiles as it is; the tabulars can be lifted out of it."""
+    lines = [r"\documentclass{article}", r"\usepackage[T1]{fontenc}", r"\usepackage{booktabs,graphicx}"]
+    lines += [r"\begin{document}"]
+    for table in tables:
+        columns = len(header(table)) - 1
+        lines += [r"\begin{table}[ht]", r"\centering", rf"\caption{{{latex_escape(table.title)}}}"]
+        lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
+        lines += [rf"\begin{{tabular}}{{l{'r' * columns}}}", r"\toprule"]
+        lines += [" & ".join(map(latex_escape, header(table))) + r" \\", r"\midrule"]
+        for row in table.rows:
+            texts = map(latex_escape, line(table, row))
+            bold = ["", *best_flags(table, row)]
+            lines += [" & ".join(rf"\textbf{{{t}}}" if b else t for t, b in zip(texts, bold, strict=True)) + r" \\"]
+        lines += [r"\bottomrule", r"\end{tabular}}"]
+        lines += [rf"\par\smallskip\footnotesize {latex_escape(note)}" for note in table.notes]
+        lines += [r"\end{table}"]
+    return "\n".join([*lines, r"\end{document}", ""])
+
+
+def best_flags(table: Table, row: str) -> list[bool]:
+    flags = []
+    for column in table.columns:
+        flags += [column.cells[row].best] + [False, False] * table.beside_paper
+    return flags
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------
+
+
+def json_text(tables: list[Table]) -> str:
+    return json.dumps([as_dict(table) for table in tables], indent=2, ensure_ascii=False) + "\n"
+
+
+def as_dict(table: Table) -> dict[str, Any]:
+    return {
+        "table": table.name,
+        "title": table.title,
+        "score": table.score,
+        "beside_paper": table.beside_paper,
+        "protocol": table.protocol,
+        "columns": [column_dict(column) for column in table.columns],
+        "notes": table.notes,
+    }
+
+
+def column_dict(column: Column) -> dict[str, Any]:
+    cells = {
+        row: {
+            "mean": cell.mean,
+            "sd": cell.sd,
+            "values": cell.values,
+            "seeds": [run.seed for run in cell.runs],
+            "diverged": sum(state.startswith("diverged") for state in cell.states),
+            "states": cell.states,
+            "paper": cell.paper,
+            "difference": cell.difference,
+            "best": cell.best,
+            "runs": [str(run.folder) for run in cell.runs],
+        }
+        for row, cell in column.cells.items()
+    }
+    return {"title": column.title, "cells": cells, "pairs": column.pairs}

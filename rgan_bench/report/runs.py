@@ -1,0 +1,102 @@
+"""result.json files, and which cell of the paper each is."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rgan_bench.errors import UserError
+
+STABLE, WGANGP, MOMENTUM = [0.5, 0.999], [0.5, 0.9], [0.9, 0.9]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, as its result.json tells of it."""
+
+    folder: Path
+    result: dict[str, Any]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.result["config"]
+
+    @property
+    def seed(self) -> int:
+        return self.config["seed"]
+
+    @property
+    def status(self) -> str:
+        return self.result["status"]
+
+    @property
+    def iterations(self) -> int:
+        return self.config["train"]["iterations"]
+
+    @property
+    def loss(self) -> str:
+        """The row's name: the loss's, or spectral_sgan where table 3 has it as a row of its own."""
+        name, arch = self.config["loss"]["name"], self.config["arch"]
+        return "spectral_sgan" if name == "sgan" and arch["spectral_norm"] and arch["name"] != "cnn32" else name
+
+    def final(self, score: str) -> float | None:
+        """The score after the last iteration, of a finished run."""
+        summary = self.result["scores"].get(score)
+        if summary is None or self.status != "finished" or summary["final"]["iteration"] < self.iterations:
+            return None
+        return summary["final"]["value"]
+
+    def statistic(self, score: str, name: str) -> float | None:
+        """min, max, mean or sd over 20k, 30k, …, 100k; None where they are not all there."""
+        summary = self.result["scores"].get(score)
+        table3 = summary.get("table3") if summary else None
+        return table3[name] if table3 and table3["complete"] else None
+
+    def cell(self) -> tuple[str, str] | None:
+        """(table, setting) in the paper, by what decides the training; None where the paper has no such cell.
+
+        Width, data and number of iterations are not looked at: a small rehearsal has the layout of the real thing.
+        Whether a number may stand beside the paper's is decided elsewhere.
+        """
+        arch, optim = self.config["arch"], self.config["optim"]
+        if arch["name"].startswith("dcgan"):
+            return "table3", f"cat{arch['image_size']}"
+        adam = (optim["lr"], list(optim["betas"]), optim["n_d"])
+        body = (arch["spectral_norm"], arch["batch_norm"], arch["activation"])
+        return {
+            ((2e-4, *STABLE, 1), (True, "generator", "default")): ("table1", "stable"),
+            ((1e-4, *WGANGP, 5), (True, "generator", "default")): ("table1", "wgangp"),
+            ((1e-3, *STABLE, 1), (False, "both", "default")): ("table2", "lr1e-3"),
+            ((1e-4, *MOMENTUM, 1), (False, "both", "default")): ("table2", "betas0.9"),
+            ((1e-4, *STABLE, 1), (False, "none", "default")): ("table2", "no_bn"),
+            ((1e-4, *STABLE, 1), (False, "both", "tanh")): ("table2", "tanh"),
+        }.get(((adam[0], *adam[1], adam[2]), body))
+
+    def grid(self) -> Path | None:
+        """The newest sample grid."""
+        return max((self.folder / "samples").glob("iter_*.png"), default=None)
+
+
+def find_runs(places: Iterable[Path]) -> list[Run]:
+    """Every run at or below these folders, in the order of their names.
+
+    Raises:
+        UserError: a place is not there, a result.json is not one, or there is none.
+    """
+    places = list(places)
+    runs = {}
+    for place in places:
+        if not place.exists():
+            raise UserError(f"{place}: there is no such folder; name folders that hold runs")
+        for path in sorted([place] if place.name == "result.json" else place.rglob("result.json")):
+            try:
+                content = json.loads(path.read_text())
+                run = Run(path.parent, {**content, "scores": content["scores"]})
+                run.loss, run.seed, run.status, run.iterations, content["protocol"]
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise UserError(f"{path}: not a result of rgan-train ({type(error).__name__}: {error})") from error
+            runs[path.resolve()] = run
+    if not runs:
+        raise UserError(f"{' '.join(map(str, places))}: no result.json in there; rgan-train makes them")
+    return list(runs.values())
