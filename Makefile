@@ -2,10 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint install clean
+.PHONY: demo demo-table test lint install clean
 
 demo: install ## train RaSGAN on embedded images for about two minutes, and score it
 	$(BIN)/rgan-train experiment=demo
+
+demo-table: install ## a small sweep, four losses and two seeds, and the page that compares them: about four minutes
+	$(BIN)/rgan-train -m experiment=demo loss=sgan,rasgan,lsgan,ralsgan seed=1,2 arch.width=8 train.iterations=400 \
+		output_root=outputs/demo_table
+	$(BIN)/rgan-table outputs/demo_table --table sweep
+	$(BIN)/rgan-table outputs/demo_table --table sweep --format html --out outputs/demo_table.html
 
 test: install lint ## lint and tests; needs no network
 	$(BIN)/python -m pytest

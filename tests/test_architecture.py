@@ -10,7 +10,12 @@ ROWS = [
     ["schema", "protocol", "cat", "cat.geometry", "cat.source", "cat.download"],
     ["cat.prepare"],
     ["config"],
-    ["console", "runs"],
+    ["console", "runs", "locks"],
+    ["sweep"],
+    ["report", "report.runs"],
+    ["report.tables"],
+    ["report.formats"],
+    ["report.page"],
     ["rng"],
     ["losses", "penalties"],
     ["networks.layers"],
@@ -28,11 +33,12 @@ ROWS = [
     ["metrics"],
     ["scoring", "training", "summary"],
     ["experiment"],
-    ["cli", "cli.train", "cli.fid", "cli.prepare_cat"],
+    ["cli", "cli.train", "cli.fid", "cli.prepare_cat", "cli.table"],
 ]
-TORCH_FREE = ["errors", "files", "schema", "protocol", "config", "console", "runs"]
+TORCH_FREE = ["errors", "files", "schema", "protocol", "config", "console", "runs", "locks", "sweep"]
+TORCH_FREE += ["report", "report.runs", "report.tables", "report.formats", "report.page"]
 TORCH_FREE += ["cat", "cat.geometry", "cat.source", "cat.download", "cat.prepare"]
-TORCH_FREE += ["cli.train", "cli.fid", "cli.prepare_cat"]
+TORCH_FREE += ["cli.train", "cli.fid", "cli.prepare_cat", "cli.table"]
 PACKAGE = Path(rgan_bench.__file__).parent
 
 

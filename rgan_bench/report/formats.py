@@ -122,7 +122,7 @@ def latex_escape(text: str) -> str:
 
 def latex(tables: list[Table]) -> str:
     """A document that compiles as it is; the tabulars can be lifted out of it."""
-    lines = [r"\documentclass{article}", r"\usepackage[T1]{fontenc}", r"\usepackage{booktabs,graphicx}"]
+    lines = [r"\documentclass{article}", r"\usepackage{booktabs,graphicx}"]
     lines += [r"\begin{document}"]
     for table in tables:
         columns = len(header(table)) - 1

@@ -137,9 +137,12 @@ def plot(title: str, rows: dict[str, list[Run]], score: str) -> str:
                     )
         drawn = bool(axes.lines)
         axes.set(xlabel="iteration", ylabel=score, title=title)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        low, high = axes.dataLim.intervaly
+        if (
+            low > 0 and high > 10 * low
+        ):  # untrained and trained, collapsed and converged: too far apart for a linear axis
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
         axes.spines[["top", "right"]].set_visible(False)
         if drawn:
             axes.legend(frameon=False, fontsize=7.5, ncols=2)

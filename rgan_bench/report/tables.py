@@ -96,30 +96,34 @@ def paper() -> dict[str, Any]:
 # --- which runs belong together ---------------------------------------------------------------------------------------
 
 
-def choose_protocol(runs: list[Run]) -> tuple[str, list[Run], dict[str, Any], list[str]]:
+def choose_protocol(runs: list[Run], same_arch: bool = True) -> tuple[str, list[Run], dict[str, Any], list[str]]:
     """(score, runs that share one protocol, that protocol, notes on those left out).
 
     The FID if any run has it, else the score of most runs; of its protocols the one of most runs.
+
+    Args:
+        same_arch: whether networks of other names or widths stay apart too.
     """
     counts = Counter(name for run in runs for name, p in run.result["protocol"].items() if p["metric"] == "frechet")
     if not counts:
         return "", [], {}, [left_out(run, "no score") for run in runs]
     score = "fid" if counts["fid"] else counts.most_common(1)[0][0]
-    keys = {run.folder: protocol_key(run, score) for run in runs}
+    keys = {run.folder: protocol_key(run, score, same_arch) for run in runs}
     (chosen, _) = Counter(key for key in keys.values() if key).most_common(1)[0]
     kept = [run for run in runs if keys[run.folder] == chosen]
     notes = [left_out(run, why_other(keys[run.folder], chosen, score)) for run in runs if run not in kept]
     return score, kept, kept[0].result["protocol"][score], notes
 
 
-def protocol_key(run: Run, score: str) -> tuple[tuple[str, Any], ...] | None:
+def protocol_key(run: Run, score: str, same_arch: bool) -> tuple[tuple[str, Any], ...] | None:
     """Everything that must be equal for two scores to stand in one table."""
     protocol = run.result["protocol"].get(score)
     if protocol is None:
         return None
     ours = {key: value for key, value in protocol.items() if key not in ("fingerprint", "rank_deficient")}
-    arch = run.config["arch"]
-    ours |= {"iterations": run.iterations, "arch": arch["name"], "width": arch["width"]}
+    ours["iterations"] = run.iterations
+    if same_arch:
+        ours |= {"arch": run.config["arch"]["name"], "width": run.config["arch"]["width"]}
     return tuple(sorted(ours.items()))
 
 
@@ -250,9 +254,7 @@ def table3(size: str, runs: list[Run]) -> Table:
 
         columns.append(finish(Column(statistic, {row: cell(row) for row in rows})))
     if protocol.get("rank_deficient"):
-        notes.insert(
-            0, f"{score} is rank-deficient: fewer images than features; see the kernel distance in result.json"
-        )
+        notes.insert(0, f"{score} is rank-deficient (fewer images than features); result.json has the kernel distance")
     title = f"{score} over 20k, 30k, ..., 100k iterations, {size}"
     return Table(f"table3_{size}", title, score, rows, columns, beside, protocol, provenance(beside) + notes)
 
@@ -273,7 +275,7 @@ def provenance(beside: bool) -> list[str]:
 
 def sweep_table(runs: list[Run]) -> list[Table]:
     """Rows and columns are the keys in which runs differ: the loss, or else the first key, down; the rest across."""
-    score, kept, protocol, notes = choose_protocol(runs)
+    score, kept, protocol, notes = choose_protocol(runs, same_arch=False)
     keys = swept_keys(kept)
     down = "loss" if "loss" in keys or not keys else keys[0]
     across = [key for key in keys if key != down]

@@ -1,0 +1,370 @@
+"""Tables against golden files made by hand, statistics against SciPy called directly, and what must not be mixed."""
+
+import csv
+import html
+import io
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+from PIL import Image
+
+from rgan_bench.cli import table as cli
+from rgan_bench.protocol import Protocol
+from rgan_bench.report.runs import find_runs
+from rgan_bench.report.tables import choose_protocol, holm, make_tables, paper
+from rgan_bench.schema import Config
+
+GOLDEN = Path(__file__).parent / "golden"
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(compose_config: Callable[..., Config]) -> Make:
+    """Writes a small result.json of a cell, as rgan-train would have."""
+    from dataclasses import asdict
+
+    def made(
+        *overrides: str,
+        value: float | None = None,
+        status: str = "finished",
+        iteration: int | None = None,
+        table3: list[float] | None = None,
+        features: str = "inception",
+        root: str = "outputs",
+        **protocol: object,
+    ) -> Path:
+        config = asdict(compose_config(*overrides))
+        fid, iterations = config["fid"], config["train"]["iterations"]
+        images = {"cifar10": 50_000, "cat64": 9304, "cat128": 6645, "cat256": 2011}.get(config["data"]["name"], 1000)
+        settings = {"weights": "w", "num_samples": fid["num_samples"], "num_real": images, "batch_norm": "batch"}
+        settings |= {"batch_size": fid["batch_size"], "data": config["data"]["name"]} | protocol
+        scored = Protocol(features=features, **settings)
+        history = [[0, 400.0]] if value is None else [[0, 400.0], [iterations, value]]
+        summary = {
+            "final": {"iteration": history[-1][0], "value": history[-1][1]},
+            "best": {"iteration": history[-1][0], "value": history[-1][1]},
+            "history": history,
+            "table3": table3 and dict(zip(("min", "max", "mean", "sd"), table3, strict=True), count=9, complete=True),
+        }
+        result = {
+            "status": status,
+            "iteration": iterations if iteration is None else iteration,
+            "scores": {scored.score_name: summary},
+            "protocol": {scored.score_name: scored.as_dict()},
+            "config": config,
+            "command": "rgan-train " + " ".join(overrides),
+            "versions": {"torch": "2.14.1", "device_name": "a <GPU>"},
+        }
+        folder = Path(root) / f"run_{len(list(Path().rglob('result.json'))):03d}"
+        (folder / "samples").mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps(result))
+        return folder
+
+    return made
+
+
+@pytest.fixture
+def rgan_table(run_command: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
+    return partial(run_command, cli.main)
+
+
+@pytest.fixture
+def table1(make: Make) -> None:
+    """Some cells of table 1: one seed, three seeds, diverged, unfinished, none."""
+    make("experiment=table1_stable", "loss=sgan", value=39.5)
+    for seed, value in ((1, 30.0), (2, 32.0), (3, 34.0)):
+        make("experiment=table1_stable", "loss=rasgan", f"seed={seed}", value=value)
+    make("experiment=table1_stable", "loss=lsgan", "seed=1", value=28.0)
+    make("experiment=table1_stable", "loss=lsgan", "seed=2", status="diverged", iteration=1200)
+    make("experiment=table1_wgangp", "loss=sgan", status="interrupted", iteration=52_000)
+    make("experiment=table1_wgangp", "loss=wgangp", value=30.25)
+    make("experiment=table1_wgangp", "loss=rasgan_gp", value=31.0)
+
+
+def golden(name: str) -> str:
+    return (GOLDEN / name).read_text()
+
+
+@pytest.mark.parametrize("form", ["markdown", "csv", "latex"])
+def test_table1_as_written_by_hand(form: str, table1: None, rgan_table: Callable) -> None:
+    status, out, _ = rgan_table("outputs", "--format", form)
+    assert status == 0
+    assert out == golden(f"table1.{form}")
+
+
+def test_table3_as_written_by_hand(make: Make, rgan_table: Callable) -> None:
+    make("experiment=cat256", "loss=rasgan", value=60.0, table3=[30.0, 100.0, 55.0, 20.0])
+    make("experiment=cat256", "loss=sgan", "arch.spectral_norm=true", value=60.0, table3=[50.0, 95.0, 60.0, 12.5])
+    make("experiment=cat256", "loss=ralsgan", status="interrupted", iteration=30_000)
+    status, out, _ = rgan_table("outputs", "--table", "table3")
+    assert status == 0
+    assert out == golden("table3.markdown")
+
+
+def test_table2_says_which_learning_rate_it_takes(make: Make, rgan_table: Callable) -> None:
+    make("experiment=table2_tanh", "loss=hinge", value=50.0)
+    _, out, _ = rgan_table("outputs", "--format", "json")
+    (table,) = json.loads(out)
+    assert table["table"] == "table2"
+    assert "outside the lr column the learning rate is 1e-4" in table["notes"][1]
+    by_title = {column["title"]: column["cells"] for column in table["columns"]}
+    assert by_title["tanh everywhere"]["hinge"] | {"runs": 0} == {
+        "mean": 50.0, "sd": None, "values": [50.0], "seeds": [1], "diverged": 0, "states": [], "paper": 58.51,
+        "difference": pytest.approx(-8.51), "best": False, "runs": 0,
+    }  # fmt: skip
+    assert by_title["lr 1e-3"]["hinge"]["mean"] is None
+    assert by_title["lr 1e-3"]["hinge"]["paper"] == 43.28
+
+
+def test_the_paper_s_numbers_come_with_their_provenance(table1: None, rgan_table: Callable) -> None:
+    for form in ("markdown", "latex", "html", "json"):
+        _, out, _ = rgan_table("outputs", "--format", form)
+        assert "arXiv 1807.00734 v3, one run (seed 1) a cell, transcribed by hand" in out
+        assert "confirmed against a second public source" in out
+    assert paper()["table1"]["cells"]["rasgan"]["stable"] == 31.98
+
+
+# --- what must not be mixed -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("overrides", "protocol", "reason"),
+    [
+        ([], {"num_samples": 10_000}, "num_samples 10000, not 50000"),
+        ([], {"batch_norm": "running"}, "batch_norm running, not batch"),
+        ([], {"weights": "other"}, "weights other, not w"),
+        ([], {"data": "other"}, "data other, not cifar10"),
+        (["train.iterations=5000"], {}, "iterations 5000, not 100000"),
+        (["arch.width=32"], {}, "width 32, not 64"),
+        ([], {"features": "pixels"}, "has no fid"),
+    ],
+)
+def test_other_protocols_are_left_out_and_named(
+    overrides: list[str], protocol: dict, reason: str, make: Make, rgan_table: Callable
+) -> None:
+    make("experiment=table1_stable", "loss=sgan", value=40.0)
+    make("experiment=table1_stable", "loss=rasgan", value=30.0)
+    stranger = make("experiment=table1_stable", "loss=lsgan", *overrides, value=1.0, **protocol)
+    _, out, _ = rgan_table("outputs", "--format", "json")
+    (table,) = json.loads(out)
+    assert table["columns"][0]["cells"]["lsgan"]["mean"] is None
+    assert table["columns"][0]["cells"]["sgan"]["mean"] == 40.0
+    assert f"left out: {stranger.name} ({reason})" in table["notes"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "protocol"),
+    [
+        ([], {"features": "pixels"}),
+        (["data=demo"], {}),
+        (["train.iterations=5000"], {}),
+        (["arch.width=32"], {}),
+        (["fid.num_samples=10000"], {}),
+        ([], {"batch_norm": "running"}),
+        ([], {"num_real": 10_000}),
+    ],
+)
+def test_nothing_but_the_paper_s_protocol_stands_beside_the_paper(
+    overrides: list[str], protocol: dict, make: Make, rgan_table: Callable
+) -> None:
+    make("experiment=table1_stable", "loss=sgan", *overrides, value=40.0, **protocol)
+    _, out, _ = rgan_table("outputs")
+    assert "40.64" not in out  # SGAN's number in the paper
+    assert "| loss      | lr 2e-4" in out
+    assert "the paper's numbers are not shown" in out
+    if protocol.get("features") == "pixels":
+        assert out.startswith("### fd_pixels at ")
+
+
+def test_runs_outside_a_table_are_named(make: Make, rgan_table: Callable) -> None:
+    make("experiment=table1_stable", "loss=sgan", value=40.0)
+    stranger = make("experiment=table1_stable", "loss=sgan", "optim.lr=5e-5", value=1.0)
+    _, out, _ = rgan_table("outputs")
+    assert f"left out: {stranger.name} (its settings are in no cell of this table)" in out
+
+
+def test_a_combination_of_ones_own_has_a_row(make: Make, rgan_table: Callable) -> None:
+    make("experiment=table1_stable", "loss=ralsgan", "loss.comparison=pair", "loss.name=rlsgan", value=40.0)
+    _, out, _ = rgan_table("outputs")
+    assert re.search(r"\| rlsgan +\| 40\.00", out)
+
+
+# --- statistics -------------------------------------------------------------------------------------------------------
+
+SEEDS = {"sgan": [40.0, 41.0, 39.5, 40.5], "rasgan": [31.0, 30.0, 33.0, 31.5], "lsgan": [31.2, 30.1, 33.3]}
+
+
+def test_pairs_are_welch_s_test_with_holm_s_correction(make: Make, rgan_table: Callable) -> None:
+    for loss, values in SEEDS.items():
+        for seed, value in enumerate(values):
+            make("experiment=table1_stable", f"loss={loss}", f"seed={seed}", value=value)
+    make("experiment=table1_stable", "loss=hinge", value=35.0)  # one seed has no spread
+    _, out, _ = rgan_table("outputs", "--format", "json")
+    column = json.loads(out)[0]["columns"][0]
+    pairs = {tuple(pair["pair"]): pair for pair in column["pairs"]}
+    assert set(pairs) == {("sgan", "rasgan"), ("sgan", "lsgan"), ("rasgan", "lsgan")}
+    tests = {names: scipy.stats.ttest_ind(*map(SEEDS.get, names), equal_var=False) for names in pairs}
+    for names, pair in pairs.items():
+        assert pair["t"] == pytest.approx(tests[names].statistic)
+        assert pair["p"] == pytest.approx(tests[names].pvalue)
+        assert pair["difference"] == pytest.approx(np.mean(SEEDS[names[0]]) - np.mean(SEEDS[names[1]]))
+    ordered = sorted(tests.values(), key=lambda test: test.pvalue)
+    assert min(pair["p_holm"] for pair in pairs.values()) == pytest.approx(3 * ordered[0].pvalue)
+    assert pairs["sgan", "rasgan"]["stands_out"]
+    assert not pairs["rasgan", "lsgan"]["stands_out"]
+    cell = column["cells"]["sgan"]
+    assert (cell["mean"], cell["sd"]) == pytest.approx((np.mean(SEEDS["sgan"]), np.std(SEEDS["sgan"], ddof=1)))
+    assert cell["seeds"] == [0, 1, 2, 3]
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.6]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+# --- sweeps -----------------------------------------------------------------------------------------------------------
+
+
+def test_any_sweep_has_the_swept_keys_as_rows_and_columns(make: Make, rgan_table: Callable) -> None:
+    for loss in ("sgan", "rasgan"):
+        for lr in (1e-4, 3e-4):
+            make("data=demo", f"loss={loss}", f"optim.lr={lr}", value=10 * lr * 1e4 + len(loss), features="pixels")
+    status, out, _ = rgan_table("outputs", "--table", "sweep")
+    assert status == 0
+    lines = [[text.strip() for text in line.strip("|").split("|")] for line in out.splitlines() if line.startswith("|")]
+    assert lines[0] == ["", "optim.lr=0.0001", "optim.lr=0.0003"]
+    assert lines[2:] == [["sgan", "**14**", "**34**"], ["rasgan", "16", "36"]]
+
+
+def test_a_sweep_over_widths_keeps_them_all(make: Make) -> None:
+    for width in (8, 16, 32):
+        make("data=demo", f"arch.width={width}", value=float(width))
+    (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
+    assert table.rows == ["8", "16", "32"]
+    assert [column.title for column in table.columns] == ["fid"]
+
+
+def test_one_loss_name_with_several_choices_is_told_apart(make: Make) -> None:
+    for comparison in ("pair", "average"):
+        make("data=demo", "loss=rasgan", f"loss.comparison={comparison}", value=1.0)
+    (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
+    assert table.rows == ["average", "pair"] or table.rows == ["pair", "average"]
+
+
+def test_the_fid_goes_first_then_what_most_runs_have(make: Make) -> None:
+    for _ in range(3):
+        make("data=demo", value=1.0, features="pixels")
+    make("data=demo", value=2.0, features="efficientnet-lite0")
+    assert choose_protocol(find_runs([Path("outputs")]))[0] == "fd_pixels"
+    make("data=demo", value=3.0)
+    assert choose_protocol(find_runs([Path("outputs")]))[0] == "fid"
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_holds_everything_and_fetches_nothing(table1: None, rgan_table: Callable) -> None:
+    picture = Path("outputs") / "run_000" / "samples" / "iter_100000.png"
+    Image.new("RGB", (8, 8), "red").save(picture)
+    status, _, err = rgan_table("outputs", "--format", "html", "--out", "page.html")
+    assert status == 0
+    assert "page.html" in err
+    text = Path("page.html").read_text()
+    assert "31.98" in text
+    assert "32.00 ± 2.00 (3 seeds)" in text
+    assert "diverged at 1,200" in text
+    assert text.count("<svg") == 2
+    assert "data:image/png;base64," in text
+    assert "rgan-train experiment=table1_stable loss=sgan" in text
+    assert "a &lt;GPU&gt;" in text
+    assert "prefers-color-scheme: dark" in text
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
+    assert not re.search(r"@import|url\((?!#)", text)
+
+
+def test_the_page_is_the_same_each_time(table1: None, rgan_table: Callable) -> None:
+    assert rgan_table("outputs", "--format", "html")[1] == rgan_table("outputs", "--format", "html")[1]
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_page_fits_the_window(width: int, table1: None, rgan_table: Callable) -> None:
+    """In a real browser: nothing but the tables, which scroll by themselves, is wider than the page."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("no chromium here")
+    rgan_table("outputs", "--format", "html", "--out", "page.html")
+    # Headless windows are at least 500 px wide, so the page stands in a frame of the wanted width.
+    source = html.escape(Path("page.html").read_text(), quote=True)
+    measure = "const p = this.contentDocument.documentElement; out.textContent = `${p.scrollWidth} of ${p.clientWidth}`"
+    style = f"width:{width}px;height:900px"
+    frame = f'<pre id="out"></pre><iframe onload="{measure}" style="{style}" srcdoc="{source}"></iframe>'
+    Path("frame.html").write_text(f"<!doctype html><body>{frame}</body>")
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
+    command += ["--disable-background-networking", "--disable-quic", f"--user-data-dir={Path.cwd() / 'profile'}"]
+    command += [
+        "--window-size=1400,1000",
+        "--virtual-time-budget=3000",
+        "--dump-dom",
+        Path("frame.html").resolve().as_uri(),
+    ]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    found = re.search(r'<pre id="out">(\d+) of (\d+)</pre>', dom)
+    assert found, dom[:500]
+    assert int(found[1]) == int(found[2]) > width - 30
+
+
+def test_latex_compiles(table1: None, make: Make, rgan_table: Callable) -> None:
+    if shutil.which("pdflatex") is None:
+        pytest.skip("no pdflatex here")
+    make("experiment=cat64", "loss=rasgan", value=20.0, table3=[1.0, 2.0, 1.5, 0.5])
+    rgan_table("outputs", "--format", "latex", "--out", "tables.tex")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], r"nowhere: there is no such folder"),
+        (["empty"], r"empty: no result\.json in there"),
+        (["broken"], r"broken/result\.json: not a result of rgan-train"),
+        (
+            ["outputs", "--table", "table3"],
+            r"--table table3: none of the 1 runs belongs there; --table sweep takes any",
+        ),
+        (["outputs", "--out", "nowhere/t.md"], r"--out nowhere/t\.md: cannot be written"),
+    ],
+)
+def test_refusals(arguments: list[str], message: str, make: Make, rgan_table: Callable) -> None:
+    make("experiment=table1_stable", value=1.0)
+    Path("empty").mkdir()
+    Path("broken").mkdir()
+    (Path("broken") / "result.json").write_text('{"status": "finished"}')
+    status, out, err = rgan_table(*arguments)
+    assert status == 2
+    assert out == ""
+    assert re.match(rf"rgan-table: error: {message}", err)
+    assert err.count("\n") == 1
+
+
+def test_csv_has_numbers_in_full(make: Make, rgan_table: Callable) -> None:
+    make("experiment=table1_stable", "loss=sgan", value=40.123456789)
+    _, out, _ = rgan_table("outputs", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert len(rows) == 20
+    assert rows[0]["mean"] == "40.123456789"
+    assert rows[0]["difference"] == str(40.123456789 - 40.64)
