@@ -225,6 +225,19 @@ def test_pairs_are_welch_s_test_with_holm_s_correction(make: Make, rgan_table: C
     assert cell["seeds"] == [0, 1, 2, 3]
 
 
+def test_seeds_without_any_spread(make: Make, rgan_table: Callable) -> None:
+    for loss, value in (("sgan", 40.0), ("rasgan", 40.0), ("lsgan", 30.0)):
+        for seed in (1, 2):
+            make("experiment=table1_stable", f"loss={loss}", f"seed={seed}", value=value)
+    pairs = json.loads(rgan_table("outputs", "--format", "json")[1])[0]["columns"][0]["pairs"]
+    assert [(pair["t"], pair["p"], pair["stands_out"]) for pair in pairs] == [
+        (None, 1.0, False),
+        (None, 0.0, True),
+        (None, 0.0, True),
+    ]
+    assert "NaN" not in rgan_table("outputs", "--format", "html")[1]
+
+
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.6]) == [1.0, 1.0]

@@ -86,7 +86,7 @@ def significance(table: Table) -> str:
 def significance_of(column: Column, score: str) -> str:
     rows = "".join(
         f"<tr><td>{escape(pair['pair'][0])} − {escape(pair['pair'][1])}</td><td>{pair['difference']:+.4g}</td>"
-        f"<td>{pair['t']:.2f}</td><td>{pair['p_holm']:.3g}</td><td>{'yes' if pair['stands_out'] else 'no'}</td></tr>"
+        f"<td>{MISSING if pair['t'] is None else f'{pair['t']:.2f}'}</td><td>{pair['p_holm']:.3g}</td><td>{'yes' if pair['stands_out'] else 'no'}</td></tr>"
         for pair in column.pairs
     )
     head = "<tr><th>pair</th><th>difference</th><th>t</th><th>p</th><th>stands out</th></tr>"

@@ -190,10 +190,13 @@ def compare_pairs(column: Column) -> list[dict[str, Any]]:
     pairs = []
     for one, two in itertools.combinations(rows, 2):
         a, b = column.cells[one], column.cells[two]
-        test = ttest_ind(a.values, b.values, equal_var=False)
-        pairs.append(
-            {"pair": [one, two], "difference": a.mean - b.mean, "t": float(test.statistic), "p": float(test.pvalue)}
-        )
+        difference = a.mean - b.mean
+        if a.sd == b.sd == 0:  # no spread at all: the test divides by it
+            found = {"t": None, "p": float(difference == 0)}
+        else:
+            test = ttest_ind(a.values, b.values, equal_var=False)
+            found = {"t": float(test.statistic), "p": float(test.pvalue)}
+        pairs.append({"pair": [one, two], "difference": difference, **found})
     for pair, adjusted in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
         pair |= {"p_holm": adjusted, "stands_out": adjusted < 0.05}
     return pairs
