@@ -3,6 +3,7 @@
 import base64
 import io
 from html import escape
+from typing import Any
 
 import matplotlib
 
@@ -76,24 +77,33 @@ def grid_of_cells(table: Table) -> str:
 
 def significance(table: Table) -> str:
     """Which differences stand out from the spread between seeds."""
-    parts = [significance_of(column, table.score) for column in table.columns if column.pairs]
+    parts = [significance_of(column) for column in table.columns if column.pairs]
     if not parts:
         return ""
     explanation = "Welch's t-test between seeds; p with Holm's correction over the pairs of a column."
     return f'<h3>Does the difference stand out?</h3>\n<p class="note">{explanation}</p>\n{"".join(parts)}'
 
 
-def significance_of(column: Column, score: str) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(pair['pair'][0])} − {escape(pair['pair'][1])}</td><td>{pair['difference']:+.4g}</td>"
-        f"<td>{MISSING if pair['t'] is None else f'{pair['t']:.2f}'}</td><td>{pair['p_holm']:.3g}</td><td>{'yes' if pair['stands_out'] else 'no'}</td></tr>"
-        for pair in column.pairs
-    )
+def significance_of(column: Column) -> str:
+    rows = "".join(significance_row(pair) for pair in column.pairs)
     head = "<tr><th>pair</th><th>difference</th><th>t</th><th>p</th><th>stands out</th></tr>"
     return (
         f"<details><summary>{escape(column.title)}</summary>"
         f'<div class="wide"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div></details>\n'
     )
+
+
+def significance_row(pair: dict[str, Any]) -> str:
+    one, two = pair["pair"]
+    t = MISSING if pair["t"] is None else f"{pair['t']:.2f}"
+    texts = (
+        f"{one} − {two}",
+        f"{pair['difference']:+.4g}",
+        t,
+        f"{pair['p_holm']:.3g}",
+        "yes" if pair["stands_out"] else "no",
+    )
+    return "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in texts) + "</tr>"
 
 
 # --- curves -----------------------------------------------------------------------------------------------------------
