@@ -33,7 +33,7 @@ GRID = 64  # images of a sample grid, 8 a row
 
 def run_experiment(
     config: Config, hydra_files: dict[str, str] | None = None, command: str | None = None
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Trains to `train.iterations`, from scratch or from where the run's folder stands.
 
     Args:
@@ -42,6 +42,7 @@ def run_experiment(
 
     Returns:
         The content of result.json. Its `status` is finished, diverged, or interrupted, then with the `signal`'s number.
+        None where another process finished the run while this one got ready.
 
     Raises:
         UserError: something is wrong with the input. A folder that did not exist is then not made.
@@ -51,6 +52,8 @@ def run_experiment(
     state, folder = experiment.state, experiment.folder
     folder.create()
     with held(folder.lock):
+        if folder.finished_result(config.train.iterations):
+            return None
         experiment.resume()
         for name, content in (hydra_files or {}).items():
             (folder.path / ".hydra").mkdir(exist_ok=True)

@@ -89,6 +89,12 @@ class RunFolder:
             return None
         return content if isinstance(content, dict) else None
 
+    def finished_result(self, iterations: int) -> dict[str, Any] | None:
+        """The result of a run that has come to so many iterations and ended well; None of any other."""
+        result = self.read_result()
+        done = result is not None and result.get("status") == "finished" and result.get("iteration", 0) >= iterations
+        return result if done else None
+
     def write_result(self, content: dict[str, Any]) -> None:
         write_text_atomically(self.result, json.dumps(content, indent=2) + "\n")
 

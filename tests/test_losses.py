@@ -114,6 +114,7 @@ NAMED = {
     "rasgan_gp": ("average", "standard"),
     "rasgan_v1": ("average_v1", "standard"),
     "ralsgan_v1": ("average_v1", "least_squares"),
+    "spectral_sgan": ("none", "standard"),
 }
 
 

@@ -313,6 +313,26 @@ def test_one_holder_a_lock_and_it_goes_with_the_process(tmp_path: Path) -> None:
             assert path.read_text().startswith("process ")
 
 
+def test_a_run_that_another_process_finished_in_the_meantime_is_left_alone(
+    rgan_train: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked unfinished when this process began to get ready, and was finished when it got the lock."""
+    rgan_train(*TINY)
+    (folder,) = Path("outputs").iterdir()
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"}
+    real, calls = cli.RunFolder.finished_result, []
+
+    def too_early(self: object, iterations: int) -> dict | None:
+        calls.append(iterations)
+        return None if len(calls) == 1 else real(self, iterations)
+
+    monkeypatch.setattr(cli.RunFolder, "finished_result", too_early)
+    status, out, _ = rgan_train(*TINY)
+    assert status == 0
+    assert "finished by another process in the meantime" in out
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"} == before
+
+
 def test_a_second_process_on_a_run_says_who_holds_it(rgan_train: Callable) -> None:
     rgan_train(*TINY)
     (folder,) = Path("outputs").iterdir()

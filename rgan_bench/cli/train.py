@@ -84,8 +84,8 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False) -> Outcome:
     try:
         config = validate(composed)
         folder = RunFolder.of(config)
-        result = folder.read_result()
-        if result and result.get("status") == "finished" and result.get("iteration", 0) >= config.train.iterations:
+        result = folder.finished_result(config.train.iterations)
+        if result:
             print(f"{folder.path}: finished already; more train.iterations would train on")
             if not brief:
                 print_outcome(result, folder.path)
@@ -94,6 +94,9 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False) -> Outcome:
         from rgan_bench.experiment import run_experiment  # imports torch, so only now
 
         result = run_experiment(config, hydra_files(composed), command())
+        if result is None:
+            print(f"{folder.path}: finished by another process in the meantime")
+            return outcome_of(folder.finished_result(config.train.iterations), folder.path, "finished already")
     except Busy as error:
         if full:
             raise

@@ -177,7 +177,8 @@ def samples(table: Table) -> str:
             grid = runs[0].grid() if runs else None
             if grid is not None:
                 image = base64.b64encode(grid.read_bytes()).decode()
-                caption = escape(f"{row}, {title}: {grid.stem.replace('iter_', 'iteration ')}")
+                iteration = int(grid.stem.removeprefix("iter_"))
+                caption = escape(f"{row}, {title}: iteration {iteration:,}")
                 picture = f'<img alt="samples of {escape(row)}" src="data:image/png;base64,{image}">'
                 figures.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
     return f'<h3>Samples</h3>\n<div class="grids">{"".join(figures)}</div>\n' if figures else ""
