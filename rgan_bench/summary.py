@@ -26,10 +26,7 @@ def introduction(
     start = f"from iteration {state.iteration:,} " if state.iteration else ""
     return [
         ("data", f"{data.name}: {len(data):,} images {size}{skipped} ({data.source})"),
-        (
-            "networks",
-            networks,
-        ),
+        ("networks", networks),
         ("loss", f"{loss.name}: {in_words}{penalty}"),
         ("optimizer", f"{adam}, batch {train.batch_size}"),
         ("device", device_title(device)),

@@ -46,6 +46,21 @@ def write_pngs(data: ImageDataset, folder: Path) -> str:
     return str(folder)
 
 
+def torch_fidelity_s(fake: ImageDataset, real: ImageDataset, folder: Path, **settings: str) -> float:
+    """The distance by torch-fidelity alone, from PNG files."""
+    return torch_fidelity.calculate_metrics(
+        input1=write_pngs(fake, folder / "fake"),
+        input2=write_pngs(real, folder / "real"),
+        fid=True,
+        cuda=False,
+        verbose=False,
+        batch_size=10,
+        save_cpu_ram=True,
+        cache=False,
+        **settings,
+    )["frechet_inception_distance"]
+
+
 @pytest.fixture(scope="session")
 def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of random weights for the right architecture: the real one cannot be shipped."""
@@ -70,17 +85,7 @@ def test_fid_equals_torch_fidelity_on_the_same_pngs(inception_weights: Path, tmp
     fake, real = noise(24, 1), noise(20, 2)
     extractor = create_extractor("inception", CPU, str(inception_weights))
     found = frechet_distance(*(statistics(data, extractor) for data in (fake, real)))
-    wanted = torch_fidelity.calculate_metrics(
-        input1=write_pngs(fake, tmp_path / "fake"),
-        input2=write_pngs(real, tmp_path / "real"),
-        fid=True,
-        cuda=False,
-        verbose=False,
-        batch_size=10,
-        save_cpu_ram=True,
-        cache=False,
-        feature_extractor_weights_path=str(inception_weights),
-    )["frechet_inception_distance"]
+    wanted = torch_fidelity_s(fake, real, tmp_path, feature_extractor_weights_path=str(inception_weights))
     assert wanted > 0.1
     assert found == pytest.approx(wanted, rel=1e-4)
 
@@ -97,18 +102,7 @@ def test_registered_extractors_through_torch_fidelity_s_own_door(features: str, 
         from rgan_bench.extractors import _efficientnet_weights
 
         weights = {"feature_extractor_weights_path": str(_efficientnet_weights())}
-    wanted = torch_fidelity.calculate_metrics(
-        input1=write_pngs(fake, tmp_path / "fake"),
-        input2=write_pngs(real, tmp_path / "real"),
-        fid=True,
-        feature_extractor=features,
-        cuda=False,
-        verbose=False,
-        batch_size=10,
-        save_cpu_ram=True,
-        cache=False,
-        **weights,
-    )["frechet_inception_distance"]
+    wanted = torch_fidelity_s(fake, real, tmp_path, feature_extractor=features, **weights)
     assert found == pytest.approx(wanted, rel=1e-4)
 
 

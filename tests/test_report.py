@@ -24,6 +24,7 @@ from rgan_bench.schema import Config
 
 GOLDEN = Path(__file__).parent / "golden"
 Make = Callable[..., Path]
+WEIGHTS = "6726825d0af5f729"  # begins as torch-fidelity's file of Inception weights says
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def make(compose_config: Callable[..., Config]) -> Make:
         config = asdict(compose_config(*overrides))
         fid, iterations = config["fid"], config["train"]["iterations"]
         images = {"cifar10": 50_000, "cat64": 9304, "cat128": 6645, "cat256": 2011}.get(config["data"]["name"], 1000)
-        settings = {"weights": "w", "num_samples": fid["num_samples"], "num_real": images, "batch_norm": "batch"}
+        settings = {"weights": WEIGHTS, "num_samples": fid["num_samples"], "num_real": images, "batch_norm": "batch"}
         settings |= {"batch_size": fid["batch_size"], "data": config["data"]["name"]} | protocol
         scored = Protocol(features=features, **settings)
         history = [[0, 400.0]] if value is None else [[0, 400.0], [iterations, value]]
@@ -140,7 +141,7 @@ def test_the_paper_s_numbers_come_with_their_provenance(table1: None, rgan_table
     [
         ([], {"num_samples": 10_000}, "num_samples 10000, not 50000"),
         ([], {"batch_norm": "running"}, "batch_norm running, not batch"),
-        ([], {"weights": "other"}, "weights other, not w"),
+        ([], {"weights": "other"}, f"weights other, not {WEIGHTS}"),
         ([], {"data": "other"}, "data other, not cifar10"),
         (["train.iterations=5000"], {}, "iterations 5000, not 100000"),
         (["arch.width=32"], {}, "width 32, not 64"),
@@ -170,6 +171,7 @@ def test_other_protocols_are_left_out_and_named(
         (["fid.num_samples=10000"], {}),
         ([], {"batch_norm": "running"}),
         ([], {"num_real": 10_000}),
+        ([], {"weights": "0123456789abcdef"}),  # some other file given by fid.weights
     ],
 )
 def test_nothing_but_the_paper_s_protocol_stands_beside_the_paper(
@@ -195,6 +197,40 @@ def test_a_combination_of_ones_own_has_a_row(make: Make, rgan_table: Callable) -
     make("experiment=table1_stable", "loss=ralsgan", "loss.comparison=pair", "loss.name=rlsgan", value=40.0)
     _, out, _ = rgan_table("outputs")
     assert re.search(r"\| rlsgan +\| 40\.00", out)
+
+
+def test_a_departure_from_a_named_loss_is_not_that_loss(make: Make, rgan_table: Callable) -> None:
+    make("experiment=table1_stable", "loss=rasgan", value=31.0)
+    make("experiment=table1_stable", "loss=rasgan", "loss.comparison=pair", value=20.0)
+    make("experiment=table1_stable", "loss=rsgan_gp", "loss.penalty_weight=1", value=21.0)
+    make(
+        "experiment=table1_stable", "loss=sgan", "loss.penalty_weight=1", value=41.0
+    )  # without a penalty: no departure
+    cells = json.loads(rgan_table("outputs", "--format", "json")[1])[0]["columns"][0]["cells"]
+    assert {row: cell["mean"] for row, cell in cells.items() if cell["mean"]} == {
+        "sgan": 41.0, "rasgan": 31.0, "rasgan with comparison=pair": 20.0, "rsgan_gp with penalty_weight=1.0": 21.0,
+    }  # fmt: skip
+    assert cells["rasgan with comparison=pair"]["paper"] is None
+    assert cells["rsgan_gp"]["paper"] == 25.6
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["optim.lr=1e-3", "optim.n_d=5", "optim.betas=[0.5,0.9]", "arch.batch_norm=none", "arch.activation=tanh",
+     "arch.spectral_norm=true", "arch.pac=2", "arch.latent_dim=64", "train.batch_size=16"],
+)  # fmt: skip
+@pytest.mark.parametrize("experiment", ["cat64", "table1_stable", "table2_tanh"])
+def test_other_training_is_no_seed_of_a_cell(
+    experiment: str, override: str, make: Make, compose_config: Callable[..., Config]
+) -> None:
+    if compose_config(f"experiment={experiment}") == compose_config(f"experiment={experiment}", override):
+        pytest.skip(f"{override} is what experiment={experiment} has anyway")
+    make(f"experiment={experiment}", "loss=rasgan", value=20.0, table3=[1.0, 2.0, 1.5, 0.5])
+    stranger = make(f"experiment={experiment}", "loss=rasgan", override, value=1.0, table3=[9.0, 9.0, 9.0, 9.0])
+    (table,) = make_tables(find_runs([Path("outputs")]), "auto")
+    assert stranger not in [run.folder for run in table.runs]
+    assert f"left out: {stranger.name} (its settings are in no cell of this table)" in table.notes
+    assert {len(column.cells["rasgan"].values) for column in table.columns} <= {0, 1}
 
 
 # --- statistics -------------------------------------------------------------------------------------------------------

@@ -238,15 +238,19 @@ def iterations_logged(loss: str) -> list[int]:
     return [json.loads(line)["iteration"] for line in path.read_text().splitlines()]
 
 
+def wait_for(file: str, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not list(Path("outputs").glob(file)):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_a_killed_sweep_goes_on_where_it_was() -> None:
     process = subprocess.Popen(
         [*SWEEP, *SLOW, "loss=sgan,lsgan,hinge"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 120
-    while not list(Path("outputs").glob("demo_cnn32_lsgan_*/checkpoints/iter_000040.pt")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for("demo_cnn32_lsgan_*/checkpoints/iter_000040.pt", process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = subprocess.run([*SWEEP, *SLOW, "loss=sgan,lsgan,hinge"], capture_output=True, text=True)
@@ -283,11 +287,7 @@ def test_an_interrupted_sweep_starts_no_further_cell() -> None:
     process = subprocess.Popen(
         [*SWEEP, *SLOW, "train.iterations=100000", "loss=sgan,lsgan"], stdout=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 120
-    while not list(Path("outputs").glob("demo_cnn32_sgan_*/checkpoints/iter_000020.pt")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for("demo_cnn32_sgan_*/checkpoints/iter_000020.pt", process)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rgan_bench.config import group_options, load_group_option
 from rgan_bench.errors import UserError
 
 STABLE, WGANGP, MOMENTUM = [0.5, 0.999], [0.5, 0.9], [0.9, 0.9]
@@ -53,6 +54,18 @@ class Run:
         table3 = summary.get("table3") if summary else None
         return table3[name] if table3 and table3["complete"] else None
 
+    @property
+    def row(self) -> str:
+        """The loss's name, with the choices in which the run departs from the loss of that name, if any."""
+        mine = self.config["loss"]
+        if mine["name"] not in group_options("loss"):
+            return self.loss
+        named = load_group_option("loss", mine["name"])
+        keys = ["comparison", "function", "generator", "penalty"]
+        keys += ["penalty_weight"] * (mine["penalty"] != "none")
+        departures = [f"{key}={mine[key]}" for key in keys if mine[key] != named[key]]
+        return f"{self.loss} with {', '.join(departures)}" if departures else self.loss
+
     def cell(self) -> tuple[str, str] | None:
         """(table, setting) in the paper, by what decides the training; None where the paper has no such cell.
 
@@ -60,10 +73,16 @@ class Run:
         Whether a number may stand beside the paper's is decided elsewhere.
         """
         arch, optim = self.config["arch"], self.config["optim"]
-        if arch["name"].startswith("dcgan"):
-            return "table3", f"cat{arch['image_size']}"
-        adam = (optim["lr"], list(optim["betas"]), optim["n_d"])
+        adam = (optim["lr"], *optim["betas"], optim["n_d"])
         body = (arch["spectral_norm"], arch["batch_norm"], arch["activation"])
+        shape = (arch["latent_dim"], arch["pac"], self.config["train"]["batch_size"])
+        if arch["name"].startswith("dcgan"):
+            size, spectral = f"cat{arch['image_size']}", self.loss == "spectral_sgan"
+            batch = 64 if size == "cat64" and self.loss in ("sgan", "lsgan") else 32
+            wanted = ((2e-4, *STABLE, 1), (spectral, "both", "default"), (128, 2 if size == "cat256" else 1, batch))
+            return ("table3", size) if (adam, body, shape) == wanted else None
+        if shape != (128, 1, 32):
+            return None
         return {
             ((2e-4, *STABLE, 1), (True, "generator", "default")): ("table1", "stable"),
             ((1e-4, *WGANGP, 5), (True, "generator", "default")): ("table1", "wgangp"),
@@ -71,7 +90,7 @@ class Run:
             ((1e-4, *MOMENTUM, 1), (False, "both", "default")): ("table2", "betas0.9"),
             ((1e-4, *STABLE, 1), (False, "none", "default")): ("table2", "no_bn"),
             ((1e-4, *STABLE, 1), (False, "both", "tanh")): ("table2", "tanh"),
-        }.get(((adam[0], *adam[1], adam[2]), body))
+        }.get((adam, body))
 
     def grid(self) -> Path | None:
         """The newest sample grid."""

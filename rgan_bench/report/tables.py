@@ -13,6 +13,8 @@ from omegaconf import OmegaConf
 
 from rgan_bench.report.runs import Run
 
+# How the digest of torch-fidelity's Inception weights begins, as the name of their file says.
+INCEPTION_WEIGHTS = "6726825d"
 STATISTICS = ("min", "max", "mean", "sd")
 TITLES = {
     "stable": "lr 2e-4, betas (.5, .999), n_d 1",
@@ -149,6 +151,7 @@ def may_stand_beside_paper(run: Run, score: str, setting: str) -> bool:
         data, images, fakes, width = setting, IMAGES[setting], FAKES[setting], 32 if setting == "cat256" else 64
     return (
         score == "fid"
+        and protocol["weights"].startswith(INCEPTION_WEIGHTS)
         and (protocol["num_samples"], protocol["num_real"]) == (fakes, images)
         and (protocol["batch_norm"], protocol["batch_size"]) == ("batch", 100)
         and (config["data"]["name"], config["arch"]["width"], run.iterations) == (data, width, 100_000)
@@ -230,10 +233,10 @@ def paper_table(runs: list[Run], name: str) -> list[Table]:
     score, kept, protocol, notes = choose_protocol(mine)
     printed = paper()[name]["cells"]
     beside = bool(kept) and all(may_stand_beside_paper(run, score, "") for run in kept)
-    rows = [*printed, *sorted({run.loss for run in kept} - set(printed))]
+    rows = [*printed, *sorted({run.row for run in kept} - set(printed))]
 
     def cell(row: str, setting: str) -> Cell:
-        chosen = [run for run in kept if run.cell()[1] == setting and run.loss == row]
+        chosen = [run for run in kept if run.cell()[1] == setting and run.row == row]
         return make_cell(chosen, lambda run: run.final(score), printed.get(row, {}).get(setting) if beside else None)
 
     columns = [finish(Column(TITLES[setting], {row: cell(row, setting) for row in rows})) for setting in settings]
@@ -247,13 +250,13 @@ def table3(size: str, runs: list[Run]) -> Table:
     score, kept, protocol, notes = choose_protocol(runs)
     printed = paper()["table3"][size]["cells"]
     beside = bool(kept) and all(may_stand_beside_paper(run, score, size) for run in kept)
-    rows = [*printed, *sorted({run.loss for run in kept} - set(printed))]
+    rows = [*printed, *sorted({run.row for run in kept} - set(printed))]
     columns = []
     for index, statistic in enumerate(STATISTICS):
 
         def cell(row: str, index: int = index, statistic: str = statistic) -> Cell:
             value = printed[row][index] if beside and row in printed else None
-            return make_cell([r for r in kept if r.loss == row], lambda run: run.statistic(score, statistic), value)
+            return make_cell([r for r in kept if r.row == row], lambda run: run.statistic(score, statistic), value)
 
         columns.append(finish(Column(statistic, {row: cell(row) for row in rows})))
     if protocol.get("rank_deficient"):
