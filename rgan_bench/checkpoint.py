@@ -1,5 +1,6 @@
 """Checkpoint files: one file of tensors and primitives each, written atomically, loaded without running code."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -7,54 +8,82 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from rgan_bench.config import validate
+from rgan_bench.config import root_defaults, validate
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_atomically
 from rgan_bench.networks import build_networks
 from rgan_bench.schema import Config
 
+FORBIDDEN = (PermissionError, IsADirectoryError)  # the file may be good: nothing to be said against its content
 KEYS = ("iteration", "generator", "discriminator", "generator_optimizer", "discriminator_optimizer", "config")
 
 
-def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, content: dict[str, Any], *, previous: Path | None = None) -> None:
     """
+    Args:
+        previous: what an older file at `path` is renamed to.
+
     Raises:
         OSError: the disk is full or the folder cannot be written; an older file at `path` is still whole.
     """
     try:
-        write_atomically(path, lambda file: torch.save(content, file))
+        write_atomically(path, lambda file: torch.save(content, file), previous=previous)
     except RuntimeError as error:  # torch's writer turns a full disk into this
         raise OSError(one_line(error)) from error
+
+
+class Damaged(UserError):
+    """The file is there, and holds no whole checkpoint."""
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """The content, on the CPU. Tensors and primitives only: a pickle that would run code is refused.
 
     Raises:
-        UserError: no such file, or not a checkpoint of this project.
+        UserError: no such file, or it must not be read.
+        Damaged: not a checkpoint of this project, or not whole.
     """
     try:
+        _check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such checkpoint") from None
+    except FORBIDDEN as error:
+        raise UserError(f"{path}: cannot be opened ({one_line(error)})") from error
     except Exception as error:  # whatever an unpickler may stumble over
-        raise UserError(f"{path}: cannot be read as a checkpoint ({_first_sentence(error)})") from error
+        raise Damaged(f"{path}: cannot be read as a checkpoint ({_first_sentence(error)})") from error
     if not isinstance(content, dict) or not all(key in content for key in KEYS):
-        raise UserError(f"{path}: not a checkpoint of rgan-train (it must hold {', '.join(KEYS)})")
+        raise Damaged(f"{path}: not a checkpoint of rgan-train (it must hold {', '.join(KEYS)})")
+    if type(content["iteration"]) is not int or content["iteration"] < 0 or not isinstance(content["config"], dict):
+        raise Damaged(f"{path}: not a checkpoint of rgan-train (its iteration or config is of another kind)")
     return content
 
 
+def _check_sums(path: Path) -> None:
+    """Every byte of every tensor against its checksum: torch writes them, and does not look at them when it loads."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > path.stat().st_size:
+                raise ValueError(f"its part {entry.filename} is packed, which torch never does")
+        bad = archive.testzip()
+    if bad is not None:
+        raise ValueError(f"its part {bad} does not agree with its checksum")
+
+
 def config_of(content: dict[str, Any], path: Path) -> Config:
-    """The validated config that a checkpoint was trained under."""
+    """The validated config that a checkpoint was trained under; keys that are younger than it have their defaults."""
     try:
-        return validate(OmegaConf.create(content["config"]))
-    except (UserError, ValueError) as error:
+        return validate(OmegaConf.merge(root_defaults(), content["config"]))
+    except Exception as error:  # a config from a file can be anything
         raise UserError(f"{path}: holds a config that this version does not understand: {one_line(error)}") from error
 
 
 def last_checkpoint(path: Path) -> Path:
-    """`path` itself, or, where it is a run folder, its `checkpoints/last.pt`."""
-    return path / "checkpoints" / "last.pt" if path.is_dir() else path
+    """`path` itself, or, where it is a run folder, its `checkpoints/last.pt` (`previous.pt` where that is missing)."""
+    if not path.is_dir():
+        return path
+    last, previous = path / "checkpoints" / "last.pt", path / "checkpoints" / "previous.pt"
+    return previous if previous.exists() and not last.exists() else last
 
 
 def load_generator(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
@@ -76,7 +105,7 @@ def generator_of(content: dict[str, Any], config: Config, path: Path) -> nn.Modu
     generator, _ = build_networks(config.arch, seed=0)
     try:
         generator.load_state_dict(content["generator"])
-    except RuntimeError as error:
+    except (RuntimeError, AttributeError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: its generator is not the arch={config.arch.name} of width {config.arch.width} "
             f"that its config names ({_first_sentence(error)})"

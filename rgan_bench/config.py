@@ -23,6 +23,7 @@ from rgan_bench.schema import (
     FIXED_IMAGE_SIZE,
     Config,
     FidConfig,
+    LimitsConfig,
     LossConfig,
     OptimConfig,
     TrainConfig,
@@ -52,6 +53,16 @@ def load_group_option(group: str, option: str) -> dict[str, Any]:
     loaded = OmegaConf.to_container(OmegaConf.load(config_dir() / group / f"{option}.yaml"))
     assert isinstance(loaded, dict)
     return loaded
+
+
+def root_defaults() -> dict[str, Any]:
+    """What `configs/config.yaml` says of the keys that no group holds: train, fid, limits, seed, …"""
+    loaded = OmegaConf.load(config_dir() / "config.yaml")
+    return {
+        field.name: OmegaConf.to_container(loaded[field.name]) if is_dataclass(field.type) else loaded[field.name]
+        for field in fields(Config)
+        if field.name in loaded
+    }
 
 
 # --- the gate ---------------------------------------------------------------------------------------------------------
@@ -108,6 +119,7 @@ def known_keys() -> list[str]:
     """Every dotted key that some config has, and the names of the groups."""
     keys = {"loss", "arch", "data", "optim", "experiment"}
     groups = {"loss": [LossConfig], "optim": [OptimConfig], "train": [TrainConfig], "fid": [FidConfig]}
+    groups["limits"] = [LimitsConfig]
     groups |= {"arch": list(ARCHS.values()), "data": list(DATA.values())}
     for group, schemas in groups.items():
         keys |= {f"{group}.{field.name}" for schema in schemas for field in fields(schema)}

@@ -1,5 +1,6 @@
 """Device names of the config → torch devices."""
 
+import os
 import platform
 
 import torch
@@ -29,3 +30,15 @@ def device_title(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+def set_numerics(deterministic: bool) -> None:
+    """Deterministic: the same bits each time on the same device, at a price. Else PyTorch's defaults, TF32 among them.
+
+    Must come before the first CUDA work of the process to be sure of cuBLAS.
+    """
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = not deterministic

@@ -9,26 +9,25 @@ from typing import Any
 import torch
 from torchvision.utils import save_image
 
-from rgan_bench.checkpoint import load_checkpoint, save_checkpoint
 from rgan_bench.console import Progress, print_block, print_outcome, say, score_label
 from rgan_bench.data import load_data
-from rgan_bench.devices import resolve_device
+from rgan_bench.devices import resolve_device, set_numerics
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_atomically, write_text_atomically
+from rgan_bench.health import Tolerated, not_finite, pairwise_sd
 from rgan_bench.locks import held
 from rgan_bench.protocol import ScoreHistory
-from rgan_bench.provenance import versions
+from rgan_bench.record import GRID, summary_of
 from rgan_bench.runs import RunFolder
 from rgan_bench.sampling import sample
 from rgan_bench.schema import Config
 from rgan_bench.scoring import Scorer
 from rgan_bench.state import TrainState
 from rgan_bench.steps import Metrics
-from rgan_bench.stops import StopSignals
+from rgan_bench.stops import Stopped, StopSignals
+from rgan_bench.store import CheckpointStore
 from rgan_bench.summary import introduction
 from rgan_bench.training import train
-
-GRID = 64  # images of a sample grid, 8 a row
 
 
 def run_experiment(
@@ -49,7 +48,7 @@ def run_experiment(
         Busy: another process trains this run.
     """
     experiment = Experiment(config, command)
-    state, folder = experiment.state, experiment.folder
+    folder = experiment.folder
     folder.create()
     with held(folder.lock):
         if folder.finished_result(config.train.iterations):
@@ -58,24 +57,36 @@ def run_experiment(
         for name, content in (hydra_files or {}).items():
             (folder.path / ".hydra").mkdir(exist_ok=True)
             write_text_atomically(folder.path / ".hydra" / name, content)
-        print_block(introduction(config, experiment.data, state, experiment.device, folder))
+        print_block(introduction(config, experiment.data, experiment.state, experiment.device, folder))
         try:
             return experiment.run()
         except Exception as error:
             experiment.failure = one_line(f"{type(error).__name__}: {error}")
             with contextlib.suppress(OSError):
-                experiment.write_result("failed")
+                experiment.write_result("failed", experiment.saved_iteration())
+            raise
+        except KeyboardInterrupt:  # the second Ctrl-C: nobody waits for what is under way
+            with contextlib.suppress(OSError):
+                experiment.write_result("interrupted", experiment.saved_iteration())
             raise
 
 
 class Experiment:
-    """One run. Making it loads and checks everything that can fail; it writes nothing."""
+    """One run. Making it loads and checks everything that can fail; it writes nothing.
+
+    Attributes:
+        saved: what `TrainState.progress` was at the last checkpoint; empty: there is none.
+        not_finite: names of what was not finite when numbers were last read.
+        failure: why the run failed; None: it did not.
+    """
 
     def __init__(self, config: Config, command: str | None = None) -> None:
         self.config, self.command = config, command
         self.folder = RunFolder.of(config)
+        self.store = CheckpointStore(self.folder.checkpoints, config.train.keep, say)
+        set_numerics(config.deterministic)
         self.device = resolve_device(config.device)
-        data = load_data(config.data)
+        data = load_data(config.data, config.limits)
         needed = config.train.batch_size * config.arch.pac
         if needed > len(data):
             stacks = f" in stacks of arch.pac={config.arch.pac}" if config.arch.pac > 1 else ""
@@ -86,6 +97,8 @@ class Experiment:
         self.data = data.to(self.device)
         self.scorer = Scorer(config.fid, self.data, self.device, say) if config.fid.every else None
         self.state = TrainState.new(config, self.device)
+        self.tolerated = Tolerated(say)
+        self.saved: tuple[int, ...] = ()
         self.not_finite: list[str] = []
         self.failure: str | None = None
 
@@ -98,32 +111,34 @@ class Experiment:
         self.wall_before = state.wall_seconds
         self.folder.trim_metrics(state.iteration)
         status = "finished"
-        with StopSignals(say) as stop, Progress(state.iteration, config.train.iterations) as self.progress:
-            self.write_result("running")
-            self.attend()
-            self.resumed_mark = time.perf_counter()
-            for measured in train(state, self.data, config):
-                self.progress.step()
-                if self.due(config.train.log_every) or self.anything_due():
-                    values = self.read(measured)
-                    self.not_finite = [name for name, value in values.items() if not math.isfinite(value)]
-                    if self.not_finite:
-                        status = "diverged"
-                        self.log(values)
-                        break
-                    if self.due(config.train.log_every):
-                        self.log(values)
-                    self.attend()
-                    self.resumed_mark = time.perf_counter()
-                if stop.received is not None and state.iteration < config.train.iterations:
-                    self.read(measured)
-                    status = "interrupted"
-                    break
+        with StopSignals(say) as self.stop, Progress(state.iteration, config.train.iterations) as self.progress:
+            with self.tolerated.failing("writing result.json"):
+                self.write_result("running")
+            try:
+                self.draw_grid()
+                self.attend()
+                for measured in train(state, self.data, config):
+                    self.progress.step()
+                    if self.anything_due() or self.stop.received is not None:
+                        self.look(measured)
+                        if self.not_finite and config.train.on_divergence == "stop":
+                            status = "diverged"
+                            break
+                        self.attend()
+                    if self.stop.received is not None and state.iteration < config.train.iterations:
+                        raise Stopped
+            except Stopped:
+                status = "interrupted"
             if status != "diverged":
                 self.save()
-        result = self.write_result(status)
+        if status == "finished" and self.not_finite:
+            status = "diverged"
+        try:
+            result = self.write_result(status)
+        except OSError as error:
+            raise UserError(f"{self.folder.result}: cannot be written ({one_line(error)}); call it again") from error
         if status == "interrupted":
-            result["signal"] = stop.received
+            result["signal"] = self.stop.received
         print_outcome(result, self.folder.path)
         return result
 
@@ -134,44 +149,86 @@ class Experiment:
 
     def anything_due(self) -> bool:
         train, fid = self.config.train, self.config.fid
-        return any(map(self.due, (train.sample_every, train.checkpoint_every, fid.every)))
+        return any(map(self.due, (train.log_every, train.sample_every, train.checkpoint_every, fid.every)))
+
+    def look(self, measured: Metrics) -> None:
+        """Reads what the last iteration measured; logs it, and the sample grid, where they are due."""
+        values = self.read(measured)
+        networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
+        self.not_finite = not_finite(values, networks)
+        if self.not_finite and self.state.diverged is None:
+            self.state.diverged = {"iteration": self.state.iteration, "not_finite": self.not_finite}
+        line = {}
+        if self.due(self.config.train.log_every) or self.not_finite:
+            line = self.with_rate(values)
+        diversity = self.draw_grid()
+        if diversity is not None:
+            line["grid/pixel_sd"] = diversity
+        if line:
+            finite = {name: value if value is None or math.isfinite(value) else None for name, value in line.items()}
+            with self.tolerated.failing("writing metrics.jsonl"):
+                self.folder.append_metrics({"iteration": self.state.iteration, **finite})  # JSON has no NaN
 
     def attend(self) -> None:
-        """Whatever is due at the current iteration: a sample grid, scores, a checkpoint."""
-        if self.due(self.config.train.sample_every):
-            self.draw_grid()
-        if self.due(self.config.fid.every):
-            self.score()
-        if self.due(self.config.train.checkpoint_every) and self.state.iteration > 0:
-            self.save(keep=True)
+        """Scores and a checkpoint, where they are due. Afterwards the training clock goes on.
 
-    def draw_grid(self) -> None:
-        """64 images from latents that stay the same throughout the run."""
-        (images,) = sample(
-            self.state.generator,
-            GRID,
-            seed=self.config.seed,
-            purpose="grid/latent",
-            batch_norm=self.config.fid.batch_norm,
-            batch_size=GRID,
-        )
-        path = self.folder.sample(self.state.iteration)
-        write_atomically(path, lambda file: save_image(images.float() / 255, file, format="png", nrow=8))
+        Raises:
+            Stopped: while it scored.
+        """
+        if self.due(self.config.fid.every):
+            with self.stop.breaking_off():
+                self.score()
+        if self.due(self.config.train.checkpoint_every) and self.state.iteration > 0:
+            self.save(periodic=True)
+        self.resumed_mark = time.perf_counter()
+
+    def draw_grid(self) -> float | None:
+        """Where it is due: 64 images from latents that stay the same throughout the run, and how much they vary."""
+        if not self.due(self.config.train.sample_every):
+            return None
+        with self.tolerated.failing("drawing a sample grid"):
+            (images,) = sample(
+                self.state.generator,
+                GRID,
+                seed=self.config.seed,
+                purpose="grid/latent",
+                batch_norm=self.config.fid.batch_norm,
+                batch_size=GRID,
+            )
+            diversity = pairwise_sd(images)
+            self.state.diversity = {"iteration": self.state.iteration, "pixel_sd": diversity}
+            path = self.folder.sample(self.state.iteration)
+            write_atomically(path, lambda file: save_image(images.float() / 255, file, format="png", nrow=8))
+            return diversity
+        return None
 
     def score(self) -> None:
-        """Scores that a checkpoint brought along are not computed again."""
+        """Scores that a checkpoint brought along are not computed again. One that fails is recorded with its reason."""
+        iteration, state = self.state.iteration, self.state
         protocols = self.scorer.protocols()
-        histories = {name: self.state.scores.get(p.fingerprint, ScoreHistory(p)) for name, p in protocols.items()}
-        if all(history.reaches(self.state.iteration) for history in histories.values()):
+        histories = {name: state.scores.get(p.fingerprint, ScoreHistory(p)) for name, p in protocols.items()}
+        if all(history.reaches(iteration) for history in histories.values()):
             return
-        for name, value in self.scorer.score(self.state.generator, self.config.seed).items():
-            history = histories[name]
-            if not history.reaches(self.state.iteration):
-                history.add(self.state.iteration, value)
-            self.state.scores[history.protocol.fingerprint] = history
-        shown = {score_label(name, h.protocol.as_dict()): h.entries[-1][1] for name, h in histories.items()}
-        self.progress.note(shown, at_once=True)
-        self.write_result("running")
+        state.failed_scores = [failed for failed in state.failed_scores if failed["iteration"] != iteration]
+        try:
+            if self.not_finite:
+                raise ValueError(f"not finite: {', '.join(self.not_finite)}")
+            values = self.scorer.score(state.generator, self.config.seed)
+            if not all(map(math.isfinite, values.values())):
+                raise ValueError(f"came out as {values}")
+        except Exception as error:
+            reason = one_line(error) or type(error).__name__
+            state.failed_scores.append({"iteration": iteration, "reason": reason})
+            say(f"warning: the score at iteration {iteration:,} failed ({reason}); training goes on")
+        else:
+            for name, value in values.items():
+                if not histories[name].reaches(iteration):
+                    histories[name].add(iteration, value)
+                state.scores[histories[name].protocol.fingerprint] = histories[name]
+            shown = {score_label(name, h.protocol.as_dict()): h.entries[-1][1] for name, h in histories.items()}
+            self.progress.note(shown, at_once=True)
+        with self.tolerated.failing("writing result.json"):
+            self.write_result("running")
 
     def read(self, measured: Metrics) -> dict[str, float]:
         """From the device to the host; stops the training clock, since now the device has caught up."""
@@ -182,51 +239,49 @@ class Experiment:
         self.resumed_mark = now
         return dict(zip(names, values, strict=True))
 
-    def log(self, values: dict[str, float]) -> None:
+    def with_rate(self, values: dict[str, float]) -> dict[str, float | None]:
         """A line of metrics.jsonl. images_per_second: real images that the discriminator has seen."""
         iterations = self.state.iteration - self.since_log[0]
         seconds = self.state.training_seconds - self.since_log[1]
         self.since_log = (self.state.iteration, self.state.training_seconds)
         seen = iterations * self.config.optim.n_d * self.config.train.batch_size
-        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}  # JSON has no NaN
-        self.folder.append_metrics(
-            {"iteration": self.state.iteration, **finite, "images_per_second": seen / seconds if seconds else None}
-        )
         rate = iterations / seconds if seconds else 0.0
         losses = {"D": values["loss/discriminator"], "G": values["loss/generator"]}
         last = self.state.iteration == self.config.train.iterations
         self.progress.note({"it/s": rate} | losses, at_once=last and self.scorer is None)
+        return {**values, "images_per_second": seen / seconds if seconds else None}
 
     # --- what is kept -------------------------------------------------------------------------------------------------
 
-    def save(self, keep: bool = False) -> None:
-        """`last.pt`; with `keep`, also a file of its own for this iteration."""
-        self.state.wall_seconds = self.wall_seconds()
-        content = {
-            **self.state.state_dict(),
-            "config": asdict(self.config),
-            "data_fingerprint": self.data.fingerprint,
-        }
-        try:
-            if keep:
-                save_checkpoint(self.folder.checkpoint(self.state.iteration), content)
-            save_checkpoint(self.folder.last_checkpoint, content)
-        except OSError as error:
-            raise UserError(
-                f"{self.folder.checkpoints}: cannot save iteration {self.state.iteration} ({one_line(error)}); "
-                "free some space and call the same command again: it continues from the last checkpoint"
-            ) from error
+    def save(self, periodic: bool = False) -> None:
+        """`last.pt`, unless it holds this state already; with `periodic`, also a file of its own for this iteration."""
+        state = self.state
+        path = self.store.periodic_path(state.iteration)
+        content_is_new = self.saved != state.progress()
+        if not content_is_new and (not periodic or path.exists()):
+            return
+        state.wall_seconds = self.wall_seconds()
+        content = {**state.state_dict(), "config": asdict(self.config), "data_fingerprint": self.data.fingerprint}
+        if content_is_new:
+            with self.tolerated.failing("writing metrics.jsonl"):
+                self.folder.flush_metrics()
+            self.store.save_last(content)
+            self.saved = state.progress()
+        if periodic:
+            self.store.save_periodic(content)
 
     def resume(self) -> None:
-        """Goes on from the folder's last checkpoint, if there is one. The folder must be held.
+        """Goes on from the folder's newest whole checkpoint, if there is one. The folder must be held.
 
         Raises:
-            UserError: the checkpoint is of other images or another architecture.
+            UserError: no checkpoint is whole, or it is of other images or another architecture.
         """
-        path = self.folder.last_checkpoint
-        if not path.exists():
+        self.folder.clear_leftovers()
+        self.store.clear_leftovers()
+        found = self.store.load_newest()
+        if found is None:
             return
-        content = load_checkpoint(path)
+        path, content = found
         if content.get("data_fingerprint") != self.data.fingerprint:
             raise UserError(
                 f"{path}: was trained on other images than {self.data.source} now holds; move {self.folder.path} away "
@@ -234,44 +289,37 @@ class Experiment:
             )
         try:
             self.state.load_state_dict(content)
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}: is a checkpoint of another arch than {self.config.arch.name} as configured "
                 f"({one_line(error)[:200]}); move it away to start anew"
             ) from error
+        self.saved = self.state.progress()
 
-    def write_result(self, status: str) -> dict[str, Any]:
-        state = self.state
-        current = {p.fingerprint for p in self.scorer.protocols().values()} if self.scorer else set(state.scores)
-        shown = {h.protocol.score_name: h for h in state.scores.values() if h.protocol.fingerprint in current}
-        others = [h for h in state.scores.values() if h is not shown.get(h.protocol.score_name)]
+    def write_result(self, status: str, iteration: int | None = None) -> dict[str, Any]:
+        """
+        Args:
+            iteration: that the run has come to, other than the state's.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        current = {p.fingerprint for p in self.scorer.protocols().values()} if self.scorer else set(self.state.scores)
         result = {
             "status": status,
-            "not_finite": self.not_finite,  # what diverged
+            "not_finite": self.not_finite,
             "failure": self.failure,
-            "iteration": state.iteration,
-            "scores": {name: history.summary() for name, history in shown.items()},
-            "protocol": {name: history.protocol.as_dict() for name, history in shown.items()},
-            "scores_under_other_protocols": [
-                {"score": h.protocol.score_name, "protocol": h.protocol.as_dict(), **h.summary()} for h in others
-            ],
             "command": self.command,
-            "config": asdict(self.config),
-            "data": {
-                "name": self.data.name,
-                "source": self.data.source,
-                "images": len(self.data),
-                "image_size": self.data.image_size,
-                "skipped": self.data.skipped,
-                "fingerprint": self.data.fingerprint,
-            },
-            "versions": versions(self.device),
             "wall_seconds": self.wall_seconds(),
-            "training_seconds": state.training_seconds,
-            "iterations_per_second": state.iteration / state.training_seconds if state.training_seconds else None,
+            **summary_of(self.config, self.state, self.data, self.device, current),
         }
+        if iteration is not None:
+            result["iteration"] = iteration
         self.folder.write_result(result)
         return result
+
+    def saved_iteration(self) -> int:
+        return self.saved[0] if self.saved else 0
 
     def wall_seconds(self) -> float:
         return self.wall_before + time.perf_counter() - self.session_started

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, previous: Path | None = None) -> None:
     """Has `write` fill a temporary file beside `path`, flushes it to the disk, and renames it to `path`.
+
+    Args:
+        previous: what a file that is already at `path` is renamed to, once the new one is whole.
 
     Raises:
         OSError: no space, no permission; `path` is then as it was, and no temporary file is left.
@@ -18,6 +21,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            path.replace(previous)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

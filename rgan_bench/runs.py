@@ -1,7 +1,9 @@
 """Run folders: their names, and the files in them. Imports no torch, so that finished runs are recognised at once."""
 
+import contextlib
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,7 +54,6 @@ class RunFolder:
         self.lock = path / ".lock"
         self.samples = path / "samples"
         self.checkpoints = path / "checkpoints"
-        self.last_checkpoint = self.checkpoints / "last.pt"
 
     @classmethod
     def of(cls, config: Config) -> "RunFolder":
@@ -60,9 +61,6 @@ class RunFolder:
 
     def sample(self, iteration: int) -> Path:
         return self.samples / f"iter_{iteration:06d}.png"
-
-    def checkpoint(self, iteration: int) -> Path:
-        return self.checkpoints / f"iter_{iteration:06d}.pt"
 
     def create(self) -> None:
         """Makes the folder and shows that it can be written to.
@@ -102,16 +100,25 @@ class RunFolder:
         with self.metrics.open("a") as file:
             file.write(json.dumps(entry) + "\n")
 
+    def flush_metrics(self) -> None:
+        """Onto the disk: after a power cut no line from before a checkpoint may be missing."""
+        if self.metrics.exists():
+            with self.metrics.open("a") as file:
+                os.fsync(file.fileno())
+
     def trim_metrics(self, iteration: int) -> None:
-        """Drops the lines after an iteration: a resumed run writes them again."""
+        """Drops the lines after an iteration: a resumed run writes them again. Anything that is no line goes too."""
         if not self.metrics.exists():
             return
         kept = []
-        for line in self.metrics.read_text().splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:  # half a line, written when the machine went down
-                continue
-            if entry["iteration"] <= iteration:
-                kept.append(line + "\n")
+        for line in self.metrics.read_text(errors="replace").splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # half a line: killed while it was written
+                if json.loads(line)["iteration"] <= iteration:
+                    kept.append(line + "\n")
         write_text_atomically(self.metrics, "".join(kept))
+
+    def clear_leftovers(self) -> None:
+        """Removes what a process that was killed had not finished writing. The folder must be held."""
+        for folder in (self.path, self.samples, self.path / ".hydra"):
+            for path in folder.glob(".*.tmp"):
+                path.unlink(missing_ok=True)

@@ -78,6 +78,15 @@ class TrainConfig:
     log_every: int = MISSING
     sample_every: int | None = MISSING
     checkpoint_every: int | None = MISSING
+    keep: int | None = MISSING
+    on_divergence: str = MISSING
+
+
+@dataclass
+class LimitsConfig:
+    image_pixels: int = MISSING
+    file_bytes: int = MISSING
+    dataset_bytes: int = MISSING
 
 
 @dataclass
@@ -102,6 +111,8 @@ class Config:
     optim: OptimConfig = MISSING
     train: TrainConfig = MISSING
     fid: FidConfig = MISSING
+    limits: LimitsConfig = MISSING
+    deterministic: bool = MISSING
     seed: int = MISSING
     device: str = MISSING
     output_root: str = MISSING
@@ -200,6 +211,11 @@ CHECKS: dict[str, Check] = {
     "train.log_every": at_least(1),
     "train.sample_every": at_least_or_null(1),
     "train.checkpoint_every": at_least_or_null(1),
+    "train.keep": lambda value: None if value is None or value >= 0 else "must be at least 0, or null for all",
+    "train.on_divergence": one_of("stop", "continue"),
+    "limits.image_pixels": at_least(1),
+    "limits.file_bytes": at_least(1),
+    "limits.dataset_bytes": at_least(1),
     "fid.features": some_features,
     "fid.every": at_least_or_null(1),
     "fid.num_samples": at_least(2),

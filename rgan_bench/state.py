@@ -1,5 +1,6 @@
 """`TrainState`: everything of a run that must survive a crash."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,9 @@ class TrainState:
         scores: protocol fingerprint → history. Scores under different protocols never share one.
         training_seconds: spent in iterations, over all sessions.
         wall_seconds: spent altogether, over all sessions.
+        failed_scores: {iteration, reason} of each score that could not be had.
+        diverged: {iteration, not_finite} where a number was first seen not to be finite.
+        diversity: {iteration, pixel_sd} of the newest sample grid.
     """
 
     generator: nn.Module
@@ -30,8 +34,12 @@ class TrainState:
     scores: dict[str, ScoreHistory] = field(default_factory=dict)
     training_seconds: float = 0.0
     wall_seconds: float = 0.0
+    failed_scores: list[dict[str, Any]] = field(default_factory=list)
+    diverged: dict[str, Any] | None = None
+    diversity: dict[str, Any] | None = None
 
     MODULES = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer")
+    PLAIN = ("training_seconds", "wall_seconds", "failed_scores", "diverged", "diversity")
 
     @classmethod
     def new(cls, config: Config, device: torch.device) -> "TrainState":
@@ -49,25 +57,33 @@ class TrainState:
 
         return cls(generator, discriminator, adam(generator), adam(discriminator))
 
+    def progress(self) -> tuple[int, int, int]:
+        """Iterations, scores and failed scores so far: equal at two moments of one run, the states are equal."""
+        return self.iteration, sum(len(h.entries) for h in self.scores.values()), len(self.failed_scores)
+
     def state_dict(self) -> dict[str, Any]:
         """Tensors and primitives only."""
         return {
             "iteration": self.iteration,
             **{name: getattr(self, name).state_dict() for name in self.MODULES},
             "scores": [history.as_dict() for history in self.scores.values()],
-            "training_seconds": self.training_seconds,
-            "wall_seconds": self.wall_seconds,
+            **{name: getattr(self, name) for name in self.PLAIN},
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """
         Raises:
-            KeyError, RuntimeError, ValueError: `saved` is not of these networks.
+            AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError: `saved` is not of these networks.
         """
         for name in self.MODULES:
             getattr(self, name).load_state_dict(saved[name])
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            for parameter, moments in optimizer.state.items():  # Adam takes any shape, and fails at its next step
+                if any(moments[name].shape != parameter.shape for name in ("exp_avg", "exp_avg_sq")):
+                    raise ValueError("an optimizer's moments have other shapes than its parameters")
         self.iteration = saved["iteration"]
         histories = [ScoreHistory.from_dict(entry) for entry in saved["scores"]]
         self.scores = {history.protocol.fingerprint: history for history in histories}
-        self.training_seconds = saved["training_seconds"]
-        self.wall_seconds = saved["wall_seconds"]
+        plain = {name: saved.get(name, getattr(self, name)) for name in self.PLAIN}
+        json.dumps(plain)  # a TypeError here, rather than when result.json is written
+        self.__dict__ |= plain

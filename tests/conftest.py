@@ -6,12 +6,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small, and two processes at once, are slower with more
+
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from rgan_bench.config import config_dir, validate
-from rgan_bench.schema import Config
+from rgan_bench.config import config_dir, root_defaults, validate
+from rgan_bench.schema import Config, LimitsConfig
+
+LIMITS = LimitsConfig(**root_defaults()["limits"])
 
 TINY = (
     "data=demo",

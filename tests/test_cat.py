@@ -28,6 +28,7 @@ from rgan_bench.data import cat as cat_data  # noqa: E402
 from rgan_bench.data import load_data  # noqa: E402
 from rgan_bench.errors import UserError  # noqa: E402
 from rgan_bench.schema import CatConfig  # noqa: E402
+from tests.conftest import LIMITS  # noqa: E402
 
 
 def level_landmarks(x: float, y: float, span: float) -> list[float]:
@@ -476,30 +477,30 @@ def cat_config(root: object = "cat/64") -> CatConfig:
 def test_faces_are_decoded_once(prepare: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     write_miniature(Path("archives"))
     prepare("--source", "archives", "--out", "cat")
-    first = load_data(cat_config())
+    first = load_data(cat_config(), LIMITS)
     assert first.images.shape == (6, 3, 64, 64)
     wanted = cv2.cvtColor(cv2.imread("cat/64/00000001_000.png"), cv2.COLOR_BGR2RGB)
     assert np.array_equal(first.images[0].permute(1, 2, 0).numpy(), wanted)
 
     with monkeypatch.context() as patch:
         patch.setattr(cat_data, "load_images", lambda *args: pytest.fail("decoded once more"))
-        again = load_data(cat_config())
+        again = load_data(cat_config(), LIMITS)
     assert torch.equal(first.images, again.images)
     assert first.fingerprint == again.fingerprint
 
     (Path("cat") / "64" / "00000001_000.png").unlink()
-    assert len(load_data(cat_config())) == 5  # a changed folder is noticed
+    assert len(load_data(cat_config(), LIMITS)) == 5  # a changed folder is noticed
     Path("cat/64.uint8.npz").write_bytes(b"damaged")
-    assert len(load_data(cat_config())) == 5
+    assert len(load_data(cat_config(), LIMITS)) == 5
     # The cache stands beside the folder, where the next preparation does not stumble over it.
     assert prepare("--source", "archives", "--out", "cat")[0] == 0
-    assert len(load_data(cat_config())) == 6
+    assert len(load_data(cat_config(), LIMITS)) == 6
 
 
 def test_a_missing_folder_names_the_command() -> None:
     message = r"data=cat64: there is no folder cat/64; make it with `rgan-prepare-cat .* --out cat`"
     with pytest.raises(UserError, match=message):
-        load_data(cat_config())
+        load_data(cat_config(), LIMITS)
 
 
 def test_photo_sizes_as_opencv_sees_them() -> None:

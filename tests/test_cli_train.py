@@ -59,6 +59,7 @@ def test_a_run_from_command_to_result(rgan_train: Callable) -> None:
         "checkpoints/iter_000002.pt",
         "checkpoints/iter_000004.pt",
         "checkpoints/last.pt",
+        "checkpoints/previous.pt",
         "metrics.jsonl",
         "result.json",
         "samples/iter_000000.png",
@@ -86,6 +87,7 @@ def test_a_run_from_command_to_result(rgan_train: Callable) -> None:
 
     metrics = metrics_of(folder)
     assert [entry["iteration"] for entry in metrics] == [1, 2, 3, 4]
+    assert set(metrics[1]) - set(metrics[0]) == {"grid/pixel_sd"}
     assert set(metrics[0]) == {
         "iteration",
         "loss/discriminator",
@@ -212,7 +214,9 @@ def test_divergence_ends_the_run_and_is_recorded(rgan_train: Callable) -> None:
     folder = only_run()
     assert result_of(folder)["status"] == "diverged"
     last_line = metrics_of(folder)[-1]
-    assert result_of(folder)["not_finite"] == [name for name, value in last_line.items() if value is None] != []
+    seen = [name for name, value in last_line.items() if value is None]
+    assert seen == [name for name in result_of(folder)["not_finite"] if not name.startswith("weights/")] != []
+    assert result_of(folder)["diverged"] == {k: result_of(folder)[k] for k in ("iteration", "not_finite")}
     # No checkpoint of a state known to be broken: what is there is from before.
     last = folder / "checkpoints" / "last.pt"
     assert not last.exists() or torch.load(last, weights_only=True)["iteration"] < result_of(folder)["iteration"]

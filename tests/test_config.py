@@ -149,7 +149,7 @@ REFUSED = [
     ("seed=null", r"seed=null: must be an integer"),
     ("device=gpu", r"device=gpu: must be auto, cpu, cuda or cuda:N"),
     ("output_root=''", r"output_root=: must not be empty"),
-    ("+train.stpes=3", r"train\.stpes=3: there is no key train\.stpes; did you mean train\.iterations\?|train\.steps"),
+    ("+train.stpes=3", r"train\.stpes=3: there is no key train\.stpes; did you mean train\."),
     ("+optm.lr=3", r"optm.*there is no key optm; did you mean optim\?"),
     ("+data.rooot=x", r"data\.rooot=x: there is no key data\.rooot; did you mean data\.root\?"),
     ("optim.lr=${nope}", r"nope"),

@@ -22,6 +22,9 @@ from rgan_bench.data.decode import decode
 from rgan_bench.data.folder import load_images
 from rgan_bench.errors import UserError
 from rgan_bench.schema import Cifar10Config, DemoConfig, FolderConfig
+from tests.conftest import LIMITS
+
+PIXELS = LIMITS.image_pixels
 
 RED, BLUE = (200, 30, 40), (20, 60, 210)
 
@@ -41,12 +44,12 @@ def folder_config(root: object, size: int = 32, on_corrupt: str = "error") -> Fo
 
 def test_pixels_come_through_unchanged() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    assert np.array_equal(decode(encoded(Image.fromarray(pixels)), 32), pixels.transpose(2, 0, 1))
+    assert np.array_equal(decode(encoded(Image.fromarray(pixels)), 32, PIXELS), pixels.transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP"])
 def test_formats(kind: str) -> None:
-    found = decode(encoded(Image.new("RGB", (32, 32), RED), kind), 32)
+    found = decode(encoded(Image.new("RGB", (32, 32), RED), kind), 32, PIXELS)
     assert found.shape == (3, 32, 32)
     assert found.dtype == np.uint8
     assert np.abs(found.astype(int) - np.array(RED)[:, None, None]).max() <= 4
@@ -68,7 +71,7 @@ def test_modes_become_rgb() -> None:
         (encoded(Image.new("LA", (32, 32), (50, 0))), (255, 255, 255)),
     ]
     for content, wanted in cases:
-        found = decode(content, 32).astype(int)
+        found = decode(content, 32, PIXELS).astype(int)
         assert found.shape == (3, 32, 32)
         assert np.abs(found - np.array(wanted)[:, None, None]).max() <= 3, wanted
 
@@ -77,13 +80,15 @@ def test_other_sizes_are_centre_cropped() -> None:
     """A wide image with a red middle third: only the middle remains."""
     image = Image.new("RGB", (96, 32), BLUE)
     image.paste(RED, (32, 0, 64, 32))
-    assert np.array_equal(decode(encoded(image), 32), np.broadcast_to(np.array(RED)[:, None, None], (3, 32, 32)))
+    assert np.array_equal(
+        decode(encoded(image), 32, PIXELS), np.broadcast_to(np.array(RED)[:, None, None], (3, 32, 32))
+    )
 
 
 def test_shrinking_antialiases() -> None:
     """A one-pixel chessboard averages to grey; picking pixels would give black or white."""
     board = (np.indices((128, 128)).sum(0) % 2 * 255).astype(np.uint8)
-    found = decode(encoded(Image.fromarray(board)), 16).astype(int)
+    found = decode(encoded(Image.fromarray(board)), 16, PIXELS).astype(int)
     assert np.abs(found - 127.5).max() < 12
 
 
@@ -92,7 +97,7 @@ def test_exif_orientation_is_honoured() -> None:
     image.paste(RED, (0, 0, 32, 16))
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
-    turned = decode(encoded(image, "PNG", exif=exif), 32)
+    turned = decode(encoded(image, "PNG", exif=exif), 32, PIXELS)
     assert tuple(turned[:, 0, 0]) == BLUE
     assert tuple(turned[:, 31, 0]) == RED
 
@@ -116,7 +121,7 @@ def test_folder_and_zip_are_the_same_images(tmp_path: Path) -> None:
         for path in sorted(root.rglob("*"), reverse=True):  # order in the archive does not matter
             archive.write(path, path.relative_to(root))
         archive.writestr("__MACOSX/class_0/._0.png", b"no image")
-    folder, packed = load_data(folder_config(root)), load_data(folder_config(tmp_path / "images.zip"))
+    folder, packed = load_data(folder_config(root), LIMITS), load_data(folder_config(tmp_path / "images.zip"), LIMITS)
     assert folder.images.shape == (5, 3, 32, 32)
     assert folder.images[:, 0, 0, 0].tolist() == [0, 80, 160, 40, 120]  # in the order of the paths
     assert torch.equal(folder.images, packed.images)
@@ -129,8 +134,8 @@ def test_a_corrupt_image_is_named_or_skipped(tmp_path: Path) -> None:
     whole = encoded(Image.effect_noise((64, 64), 90), "JPEG")
     (root / "class_0" / "broken.jpg").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=r"class_0/broken\.jpg cannot be read .*data\.on_corrupt=skip"):
-        load_data(folder_config(root))
-    data = load_data(folder_config(root, on_corrupt="skip"))
+        load_data(folder_config(root), LIMITS)
+    data = load_data(folder_config(root, on_corrupt="skip"), LIMITS)
     assert (len(data), data.skipped) == (5, 1)
     assert data.images[:, 0, 0, 0].tolist() == [0, 80, 160, 40, 120]
 
@@ -152,19 +157,19 @@ def test_what_holds_no_images_is_refused(tmp_path: Path) -> None:
         ("no.zip", "not a readable .zip"),
     ]:
         with pytest.raises(UserError, match=rf"data\.root=.*{name}: {message}"):
-            load_data(folder_config(tmp_path / name))
+            load_data(folder_config(tmp_path / name), LIMITS)
     with pytest.raises(UserError, match="none of its 1 images can be read"):
-        load_data(folder_config(tmp_path / "broken", on_corrupt="skip"))
+        load_data(folder_config(tmp_path / "broken", on_corrupt="skip"), LIMITS)
 
 
 def test_size_of_the_first_image_where_none_is_given(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encoded(Image.new("RGB", (40, 24), RED)))
     (tmp_path / "b.png").write_bytes(encoded(Image.new("RGB", (90, 90), RED)))
-    assert load_images(tmp_path, None).images.shape == (2, 3, 24, 24)
+    assert load_images(tmp_path, None, LIMITS).images.shape == (2, 3, 24, 24)
 
 
 def test_real_photos(cifar10_jpeg: Path) -> None:
-    data = load_data(folder_config(cifar10_jpeg / "cifar10-jpeg-test.zip"))
+    data = load_data(folder_config(cifar10_jpeg / "cifar10-jpeg-test.zip"), LIMITS)
     assert data.images.shape == (10_000, 3, 32, 32)
     assert 115 < data.images.float().mean() < 130  # CIFAR-10's mean is 121
     assert 60 < data.images.float().std() < 70
@@ -178,21 +183,25 @@ def demo_config(count: int = 300, size: int = 32, seed: int = 0) -> DemoConfig:
 
 
 def test_demo_is_drawn_from_its_seed() -> None:
-    first, again, other = load_data(demo_config()), load_data(demo_config()), load_data(demo_config(seed=1))
+    first, again, other = (
+        load_data(demo_config(), LIMITS),
+        load_data(demo_config(), LIMITS),
+        load_data(demo_config(seed=1), LIMITS),
+    )
     assert first.images.shape == (300, 3, 32, 32)
     assert torch.equal(first.images, again.images)
     assert first.fingerprint == again.fingerprint != other.fingerprint
 
 
 def test_demo_images_are_varied_and_antialiased() -> None:
-    images = load_data(demo_config()).images.float()
+    images = load_data(demo_config(), LIMITS).images.float()
     assert images.std(dim=0).min() > 20  # every pixel varies over the set
     assert images.flatten(1).std(dim=1).min() > 5  # no image is one colour
     assert len({image.numpy().tobytes() for image in images}) == 300
 
 
 def test_demo_in_other_sizes() -> None:
-    assert load_data(demo_config(10, 64)).images.shape == (10, 3, 64, 64)
+    assert load_data(demo_config(10, 64), LIMITS).images.shape == (10, 3, 64, 64)
 
 
 # --- CIFAR-10 ---------------------------------------------------------------------------------------------------------
@@ -252,10 +261,10 @@ def cifar10_config(root: Path) -> Cifar10Config:
 
 
 def test_cifar10_is_downloaded_once(cifar10_server: dict, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
-    first = load_data(cifar10_config(tmp_path / "data"))
+    first = load_data(cifar10_config(tmp_path / "data"), LIMITS)
     assert np.array_equal(first.images.numpy(), cifar10_server["pixels"])
     requests = cifar10_server["requests"]
-    again = load_data(cifar10_config(tmp_path / "data"))
+    again = load_data(cifar10_config(tmp_path / "data"), LIMITS)
     assert cifar10_server["requests"] == requests > 0
     assert first.fingerprint == again.fingerprint
     assert capfd.readouterr().out == ""
@@ -263,21 +272,21 @@ def test_cifar10_is_downloaded_once(cifar10_server: dict, tmp_path: Path, capfd:
 
 def test_cifar10_archive_laid_there_by_hand(cifar10_server: dict, tmp_path: Path) -> None:
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(cifar10_server["archive"])
-    assert len(load_data(cifar10_config(tmp_path))) == 50
+    assert len(load_data(cifar10_config(tmp_path), LIMITS)) == 50
     assert cifar10_server["requests"] == 0
 
 
 def test_cifar10_that_fails_its_check_is_refused(cifar10_server: dict, tmp_path: Path) -> None:
     cifar10_server["content"] = cifar10_server["archive"][:-20] + bytes(20)
     with pytest.raises(UserError, match=r"data=cifar10: cannot get the images .*corrupted"):
-        load_data(cifar10_config(tmp_path / "data"))
+        load_data(cifar10_config(tmp_path / "data"), LIMITS)
 
 
 def test_cifar10_without_network_says_which_file_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")  # nobody listens there
     root = tmp_path / "data"
     with pytest.raises(UserError, match=rf"put the file cifar-10-python\.tar\.gz into {root}"):
-        load_data(cifar10_config(root))
+        load_data(cifar10_config(root), LIMITS)
     assert not root.exists()
 
 

@@ -23,7 +23,7 @@ Tiny = Callable[..., Config]
 def trained(config: Config, iterations: int, state: TrainState | None = None) -> TrainState:
     state = state or TrainState.new(config, CPU)
     config.train.iterations = iterations
-    for _ in train(state, load_data(config.data), config):
+    for _ in train(state, load_data(config.data, config.limits), config):
         pass
     return state
 
@@ -141,7 +141,7 @@ def test_a_batch_of_verdicts_takes_pac_times_as_many_images(
     stacks, latents, size = [], [], config.arch.image_size
     state.discriminator.register_forward_hook(lambda module, inputs, output: stacks.append(inputs[0].shape))
     state.generator.register_forward_hook(lambda module, inputs, output: latents.append(inputs[0].clone()))
-    (measured,) = train(state, load_data(config.data), config)
+    (measured,) = train(state, load_data(config.data, config.limits), config)
     assert set(stacks) == {(3, 6, size, size)}
     assert [z.shape for z in latents] == [(6, 128), (6, 128)]
     assert not torch.equal(*latents)  # the generator's step draws anew
@@ -168,13 +168,13 @@ def test_the_gradient_penalty_is_on_stacks(tiny_config: Tiny) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rgan_bench.training.get_penalty", lambda name, weight: watch)
-        list(train(TrainState.new(config, CPU), load_data(config.data), config))
+        list(train(TrainState.new(config, CPU), load_data(config.data, config.limits), config))
     assert seen == [((3, 6, 64, 64), (3, 6, 64, 64), (3, 1, 1, 1))]
 
 
 def test_draws_are_fresh_in_every_step_and_distinct_within_a_batch(tiny_config: Tiny) -> None:
     config = tiny_config("optim.n_d=2", "train.iterations=3")
-    data = load_data(config.data)
+    data = load_data(config.data, config.limits)
     drawn: list[list[int]] = []
 
     class Watched:
@@ -197,7 +197,7 @@ def test_draws_are_fresh_in_every_step_and_distinct_within_a_batch(tiny_config: 
 def test_a_loss_that_looks_at_no_reals_draws_none_for_the_generator(tiny_config: Tiny) -> None:
     config = tiny_config("loss=sgan", "train.iterations=1")
     state, calls = TrainState.new(config, CPU), []
-    data = load_data(config.data)
+    data = load_data(config.data, config.limits)
 
     class Watched:
         images = data.images
@@ -235,7 +235,7 @@ def test_training_moves_towards_the_data(tiny_config: Tiny) -> None:
 def test_a_gpu_trains_as_the_cpu_does(tiny_config: Tiny) -> None:
     config = tiny_config("train.iterations=2")
     cpu, gpu = TrainState.new(config, CPU), TrainState.new(config, torch.device("cuda"))
-    data = load_data(config.data)
+    data = load_data(config.data, config.limits)
     torch.backends.cudnn.allow_tf32 = False
     for _ in train(cpu, data, config):
         pass

@@ -47,11 +47,12 @@ STATUSES = ("kept", "outlier", "no annotation", "bad annotation", "unreadable", 
 
 @dataclass(frozen=True)
 class Job:
-    """Where crops go, and in which sizes and format."""
+    """Where crops go, in which sizes and format, and how many pixels a photo may have."""
 
     out: Path
     sizes: tuple[int, ...]
     image_format: str
+    max_pixels: int
 
     def path(self, photo: str, size: int) -> Path:
         return self.out / str(size) / (Path(photo).stem + EXTENSIONS[self.image_format])
@@ -89,7 +90,10 @@ def process(photo: str, files: CatFiles, job: Job, left_out: frozenset[str]) -> 
         return Outcome(photo, "bad annotation", one_line(error))
     try:
         content = files.photos[photo]()
-        crop = face_crop(landmarks, *photo_size(content))
+        width, height = photo_size(content)
+        if width * height > job.max_pixels:
+            return Outcome(photo, "unreadable", f"{width}×{height} pixels; limits.image_pixels={job.max_pixels}")
+        crop = face_crop(landmarks, width, height)
     except UnidentifiedImageError:  # its text names an object in memory
         return Outcome(photo, "unreadable", "not an image")
     except Exception as error:
@@ -110,7 +114,7 @@ def process(photo: str, files: CatFiles, job: Job, left_out: frozenset[str]) -> 
 
 def photo_size(content: bytes) -> tuple[int, int]:
     """(width, height) as OpenCV decodes it, from the header alone."""
-    with Image.open(io.BytesIO(content)) as image:
+    with Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "BMP", "WEBP")) as image:
         turned = image.getexif().get(0x0112, 1) >= 5  # OpenCV honours EXIF: these orientations swap the sides
         return image.size[::-1] if turned else image.size
 

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from threading import Lock
@@ -31,8 +32,11 @@ class CatFiles:
     repaired: list[str] = field(default_factory=list)
 
 
-def find_files(sources: Iterable[Path]) -> CatFiles:
+def find_files(sources: Iterable[Path], max_bytes: int) -> CatFiles:
     """Looks through folders and zips; applies the known repair.
+
+    Args:
+        max_bytes: of a photo or annotation; reading a larger one fails with a ValueError before it is unpacked.
 
     Raises:
         UserError: a source is not there or not readable, or there are no photos in any.
@@ -45,11 +49,11 @@ def find_files(sources: Iterable[Path]) -> CatFiles:
         if source.is_dir():
             for path in sorted(source.rglob("*")):
                 if path.suffix.lower() == ".zip":
-                    _add_zip(found, path)
+                    _add_zip(found, path, max_bytes)
                 elif path.is_file():
-                    _add(found, path.name, path.read_bytes)
+                    _add(found, path.name, partial(_read_file, path, max_bytes))
         else:
-            _add_zip(found, source)
+            _add_zip(found, source, max_bytes)
     if not found.photos:
         names = " ".join(map(str, sources))
         raise UserError(f"--source {names}: no photos (*.jpg) in there; give CAT's archives or folders CAT_00 … CAT_06")
@@ -69,11 +73,23 @@ def _repair(found: CatFiles) -> None:
         found.repaired.append(f"{ADDED_ANNOTATION} added")
 
 
-def _add_zip(found: CatFiles, path: Path) -> None:
+def _read_file(path: Path, max_bytes: int) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(max_bytes + 1)
+    _check_length(len(content), max_bytes)
+    return content
+
+
+def _check_length(length: int, max_bytes: int) -> None:
+    if length > max_bytes:
+        raise ValueError(f"larger than limits.file_bytes={max_bytes}")
+
+
+def _add_zip(found: CatFiles, path: Path, max_bytes: int) -> None:
     try:
         archive = zipfile.ZipFile(path)  # stays open: photos are read from it while threads work
         names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # what the directory of a broken archive says can fail in many ways
         raise UserError(
             f"--source {path}: not a whole .zip ({one_line(error)}); remove it, and --download fetches it anew"
         ) from error
@@ -81,6 +97,7 @@ def _add_zip(found: CatFiles, path: Path) -> None:
 
     def reader(member: str) -> Reader:
         def read() -> bytes:
+            _check_length(archive.getinfo(member).file_size, max_bytes)
             with lock:
                 return archive.read(member)
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rgan_bench.config import config_dir, group_options, load_group_option
+from rgan_bench.config import group_options, load_group_option, root_defaults
 from rgan_bench.console import RANK_DEFICIENT, score_label
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
-from rgan_bench.schema import CHECKS, FEATURES, DemoConfig, FidConfig, FolderConfig
+from rgan_bench.schema import CHECKS, FEATURES, DemoConfig, FidConfig, FolderConfig, LimitsConfig
 
 if TYPE_CHECKING:
     from rgan_bench.data.dataset import ImageDataset
@@ -117,7 +117,7 @@ class Bench:
         content = load_checkpoint(path)
         config = config_of(content, path)
         generator = generator_of(content, config, path).to(self.device)
-        scorer = self.scorer(self.fid(config.fid), self.reference() or config.data)
+        scorer = self.scorer(self.fid(config.fid), self.reference() or config.data, config.limits)
         if scorer.data.image_size != config.data.image_size:
             raise UserError(
                 f"{path}: makes images of {config.data.image_size} px, the real ones have {scorer.data.image_size} px; "
@@ -137,8 +137,9 @@ class Bench:
 
         reference = self.reference()
         assert reference is not None  # check() saw to it
-        scorer = self.scorer(self.fid(default_fid()), reference)
-        images = load_images(path, scorer.data.image_size, key="PATH").to(self.device)
+        limits = LimitsConfig(**root_defaults()["limits"])
+        scorer = self.scorer(self.fid(default_fid()), reference, limits)
+        images = load_images(path, scorer.data.image_size, limits, key="PATH").to(self.device)
         self.say(f"scoring {path} ({len(images):,} images)")
         rows = []
         protocols = scorer.protocols("none", len(images))
@@ -168,13 +169,13 @@ class Bench:
         known = ", ".join(option for option in group_options("data") if option != "folder")
         raise UserError(f"--data {data}: there is no such folder or .zip; give one, or one of: {known}")
 
-    def scorer(self, fid: FidConfig, data: Any) -> "Scorer":
+    def scorer(self, fid: FidConfig, data: Any, limits: LimitsConfig) -> "Scorer":
         from rgan_bench.data import load_data
         from rgan_bench.scoring import Scorer
 
         data_key = repr(data)
         if data_key not in self.datasets:
-            self.datasets[data_key] = load_data(data).to(self.device)
+            self.datasets[data_key] = load_data(data, limits).to(self.device)
         fid = dataclasses.replace(fid, every=None)  # no part of how a score is computed
         key = repr((fid, data_key))
         if key not in self.scorers:
@@ -186,10 +187,7 @@ class Bench:
 
 
 def default_fid() -> FidConfig:
-    from omegaconf import OmegaConf
-
-    root = OmegaConf.load(config_dir() / "config.yaml")
-    return FidConfig(**OmegaConf.to_container(root.fid))
+    return FidConfig(**root_defaults()["fid"])
 
 
 def row(path: Path, iteration: int | None, name: str, value: float, protocol: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rgan_bench.config import root_defaults
 from rgan_bench.errors import UserError, shown_as_one_line
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.download:
         download(sources[0])
-    files = find_files(sources)
-    job = Job(arguments.out, tuple(sorted(set(arguments.sizes))), arguments.format)
+    limits = root_defaults()["limits"]
+    files = find_files(sources, limits["file_bytes"])
+    sizes = tuple(sorted(set(arguments.sizes)))
+    job = Job(arguments.out, sizes, arguments.format, limits["image_pixels"])
     left_out = frozenset() if arguments.keep_outliers else outliers()
     progress = tqdm(
         prepare(files, job, left_out, arguments.workers), total=len(files.photos), unit="photo", disable=None

@@ -32,9 +32,11 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing: the one line is ours to write
     done: list[Outcome] = []
     sweeps: list[Sweep] = []
+    begun: list[bool] = []
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
     def app(composed: DictConfig) -> None:
+        begun.append(True)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             run_cell(composed)
         else:
@@ -43,9 +45,15 @@ def main() -> None:
     WatchSweep.on_start = sweeps.append
     with shown_as_one_line("rgan-train", full=full):
         try:
+            check_arguments(sys.argv[1:])
             app()
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(explain(error)) from error
+        except Exception as error:
+            # Before our part begins, an exception of any other kind is Hydra stumbling over what it was given.
+            if begun or isinstance(error, UserError):
+                raise
+            raise UserError(f"{shlex.join(sys.argv[1:])}: Hydra fails on this ({explain(error)})") from error
         finally:
             if not full:
                 del os.environ["HYDRA_FULL_ERROR"]
@@ -54,6 +62,15 @@ def main() -> None:
         print_sweep(outcomes)
         sys.exit(exit_status(outcomes))
     sys.exit(max((outcome.exit_status for outcome in done), default=0))
+
+
+def check_arguments(arguments: list[str]) -> None:
+    """What Hydra takes and this app cannot heed."""
+    for argument in arguments:
+        if re.match(r"[+~]*hydra\.(run\.dir|output_subdir)\b", argument):
+            raise UserError(
+                f"{argument}: has no effect here; run folders are made in output_root, under names of their own"
+            )
 
 
 def run_cell(composed: DictConfig) -> None:
@@ -111,7 +128,8 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False) -> Outcome:
         print(f"rgan-train: stopped; saved in {folder.path}, where the same command continues", file=sys.stderr)
         return outcome_of(result, folder.path, exit_status=128 + result["signal"])
     if result["status"] == "diverged":
-        reason = f"at iteration {result['iteration']:,}: {', '.join(result['not_finite'])} not finite"
+        first = result["diverged"]
+        reason = f"at iteration {first['iteration']:,}: {', '.join(first['not_finite'])} not finite"
         print(f"rgan-train: diverged {reason}", file=sys.stderr)
         return outcome_of(result, folder.path, reason=reason, exit_status=EXIT_DIVERGED)
     return outcome_of(result, folder.path)

@@ -14,9 +14,10 @@ from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.data.folder import load_images
 from rgan_bench.errors import UserError
 from rgan_bench.files import write_atomically
+from rgan_bench.schema import LimitsConfig
 
 
-def load(data: Any) -> ImageDataset:
+def load(data: Any, limits: LimitsConfig) -> ImageDataset:
     """All faces of one size, from the cache file where it still fits the folder.
 
     Raises:
@@ -32,7 +33,7 @@ def load(data: Any) -> ImageDataset:
     cache = root.with_name(f"{root.name}.uint8.npz")
     images = _cached(cache, listing, data.image_size)
     if images is None:
-        images = load_images(root, data.image_size).images.numpy()
+        images = load_images(root, data.image_size, limits).images.numpy()
         with contextlib.suppress(OSError):  # a folder that cannot be written into costs time, nothing else
             write_atomically(cache, lambda file: np.savez(file, images=images, listing=listing))
     return ImageDataset.from_images(data.name, str(root), torch.from_numpy(images))

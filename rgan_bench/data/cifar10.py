@@ -11,9 +11,10 @@ from torchvision.datasets import CIFAR10
 
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.errors import UserError, one_line
+from rgan_bench.schema import LimitsConfig
 
 
-def load(data: Any) -> ImageDataset:
+def load(data: Any, limits: LimitsConfig) -> ImageDataset:
     """All training images, without flips or other augmentation, as the paper used them.
 
     Raises:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from rgan_bench.errors import UserError
+from rgan_bench.schema import LimitsConfig
+
 
 @dataclass(frozen=True)
 class ImageDataset:
@@ -49,3 +52,20 @@ class ImageDataset:
         """The images at these indices, float32 [B, 3, H, W] in [−1, 1], channels last in memory."""
         chosen = self.images[indices.to(self.images.device)]
         return (chosen.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def check_room(count: int, size: int, limits: LimitsConfig, what: str) -> None:
+    """Before memory is taken for `count` images.
+
+    Args:
+        what: that brings so many, as in "data.root=photos".
+
+    Raises:
+        UserError: they need more than limits.dataset_bytes.
+    """
+    needed = count * 3 * size * size
+    if needed > limits.dataset_bytes:
+        raise UserError(
+            f"{what}: {count:,} images of {size}×{size} take {needed:,} bytes of memory; limits.dataset_bytes="
+            f"{limits.dataset_bytes} allows fewer (raise it if the machine has them)"
+        )

@@ -1,14 +1,19 @@
 """One image file → uint8 pixels of the wanted size."""
 
 import io
+import warnings
 
 import numpy as np
 from PIL import Image, ImageOps
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+# What a file of these names may hold, whichever of the names it has. Pillow's many other decoders stay shut.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # our own limit is lower, and an error
 
 
-def decode(content: bytes, size: int | None) -> np.ndarray:
+def decode(content: bytes, size: int | None, max_pixels: int) -> np.ndarray:
     """An encoded image, centre-cropped to a square and resized with antialiasing. uint8 [3, size, size].
 
     With size None the sides are as long as the shorter side of the image.
@@ -16,10 +21,16 @@ def decode(content: bytes, size: int | None) -> np.ndarray:
     Any mode becomes RGB: grey is repeated, palettes are looked up, CMYK is converted, 16-bit grey keeps its upper
     byte, transparency is laid on white. The orientation in EXIF is honoured; of an animation the first frame counts.
 
+    Args:
+        max_pixels: width × height above which a file is refused by its header, before its pixels are unpacked.
+
     Raises:
         OSError, ValueError, SyntaxError and others from Pillow: the content is no readable image.
     """
-    with Image.open(io.BytesIO(content)) as opened:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+        width, height = opened.size
+        if width * height > max_pixels:
+            raise ValueError(f"{width}×{height} pixels; limits.image_pixels={max_pixels} allows fewer")
         opened.load()
         image = to_rgb(ImageOps.exif_transpose(opened))
     size = size or min(image.size)

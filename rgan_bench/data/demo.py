@@ -6,16 +6,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rgan_bench.data.dataset import ImageDataset
+from rgan_bench.data.dataset import ImageDataset, check_room
 from rgan_bench.rng import stream
+from rgan_bench.schema import LimitsConfig
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross")
 BACKGROUNDS = ("plain", "gradient", "stripes", "vignette")
 CHUNK = 1000  # images drawn at a time: bounds the memory
 
 
-def load(data: Any) -> ImageDataset:
-    """`data.num_images` pictures of one shape each; kind, place, size, turn and colours vary."""
+def load(data: Any, limits: LimitsConfig) -> ImageDataset:
+    """`data.num_images` pictures of one shape each; kind, place, size, turn and colours vary.
+
+    Raises:
+        UserError: they would take too much memory.
+    """
+    check_room(data.num_images, data.image_size, limits, f"data.num_images={data.num_images}")
     chunks = [
         draw(min(CHUNK, data.num_images - start), data.image_size, stream(data.data_seed, "data/demo", start))
         for start in range(0, data.num_images, CHUNK)

@@ -12,23 +12,26 @@ import torch
 from PIL import UnidentifiedImageError
 from tqdm import tqdm
 
-from rgan_bench.data.dataset import ImageDataset
+from rgan_bench.data.dataset import ImageDataset, check_room
 from rgan_bench.data.decode import EXTENSIONS, decode
 from rgan_bench.errors import UserError, one_line
+from rgan_bench.schema import LimitsConfig
 
-Reader = Callable[[str], bytes]
+Reader = Callable[[str], bytes]  # name → content; what is larger than limits.file_bytes is refused unread
 
 
-def load(data: Any) -> ImageDataset:
+def load(data: Any, limits: LimitsConfig) -> ImageDataset:
     """All images below `data.root`, in the order of their names.
 
     Raises:
         UserError: no such folder or archive, no images in it, or (data.on_corrupt=error) one that cannot be read.
     """
-    return load_images(Path(data.root), data.image_size, skip_corrupt=data.on_corrupt == "skip")
+    return load_images(Path(data.root), data.image_size, limits, skip_corrupt=data.on_corrupt == "skip")
 
 
-def load_images(root: Path, size: int | None, *, skip_corrupt: bool = False, key: str = "data.root") -> ImageDataset:
+def load_images(
+    root: Path, size: int | None, limits: LimitsConfig, *, skip_corrupt: bool = False, key: str = "data.root"
+) -> ImageDataset:
     """The images below a folder or in a .zip as uint8 [N, 3, size, size].
 
     Args:
@@ -39,32 +42,68 @@ def load_images(root: Path, size: int | None, *, skip_corrupt: bool = False, key
     """
     if root.is_dir():
         names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
-        return _load_names(names, lambda name: (root / name).read_bytes(), root, size, skip_corrupt, key)
+        return _load_names(names, _folder_reader(root, limits), root, size, limits, skip_corrupt, key)
     if not root.is_file():
         raise UserError(f"{key}={root}: there is no such folder or file; give a folder or a .zip of images")
     try:
-        with zipfile.ZipFile(root) as archive:
-            names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
-            return _load_names(names, archive.read, root, size, skip_corrupt, key)
-    except zipfile.BadZipFile as error:
+        archive = zipfile.ZipFile(root)
+        names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+    except Exception as error:  # what the directory of a broken archive says can fail in many ways
         raise UserError(f"{key}={root}: not a readable .zip ({one_line(error)}); give a folder or a .zip") from error
+    with archive:  # members are unpacked one by one into memory, and never written anywhere: their names are only names
+        return _load_names(names, _zip_reader(archive, limits), root, size, limits, skip_corrupt, key)
+
+
+def _folder_reader(root: Path, limits: LimitsConfig) -> Reader:
+    def read(name: str) -> bytes:
+        with (root / name).open("rb") as file:
+            content = file.read(limits.file_bytes + 1)
+        _check_length(len(content), limits)
+        return content
+
+    return read
+
+
+def _zip_reader(archive: zipfile.ZipFile, limits: LimitsConfig) -> Reader:
+    def read(name: str) -> bytes:
+        # No more than the declared size is ever unpacked, so that size is the one to look at.
+        _check_length(archive.getinfo(name).file_size, limits)
+        return archive.read(name)
+
+    return read
+
+
+def _check_length(length: int, limits: LimitsConfig) -> None:
+    if length > limits.file_bytes:
+        raise ValueError(f"larger than limits.file_bytes={limits.file_bytes}")
 
 
 def _load_names(
-    names: list[str], read: Reader, root: Path, size: int | None, skip_corrupt: bool, key: str
+    names: list[str], read: Reader, root: Path, size: int | None, limits: LimitsConfig, skip_corrupt: bool, key: str
 ) -> ImageDataset:
     names = sorted(name for name in names if _is_image(name))
     if not names:
         wanted = ", ".join(extension.lstrip(".") for extension in EXTENSIONS)
         raise UserError(f"{key}={root}: holds no images ({wanted})")
-    if size is None:
-        size = min(_checked_decode(names[0], read, root, None, key).shape[1:])
 
+    def checked_decode(name: str, size: int | None) -> np.ndarray:
+        try:
+            return decode(read(name), size, limits.image_pixels)
+        except Exception as error:  # Pillow and zipfile raise many kinds on broken files
+            reason = "not an image" if isinstance(error, UnidentifiedImageError) else one_line(error)
+            raise UserError(
+                f"{key}={root}: the image {name} cannot be read ({reason or type(error).__name__}); "
+                "remove it, or set data.on_corrupt=skip to leave such files out"
+            ) from error
+
+    if size is None:
+        size = min(checked_decode(names[0], None).shape[1:])
+    check_room(len(names), size, limits, f"{key}={root}")
     images = np.empty((len(names), 3, size, size), dtype=np.uint8)
 
     def work(index: int) -> bool:
         try:
-            images[index] = _checked_decode(names[index], read, root, size, key)
+            images[index] = checked_decode(names[index], size)
         except UserError:
             if not skip_corrupt:
                 raise
@@ -77,7 +116,7 @@ def _load_names(
         progress = tqdm(done, total=len(names), desc=f"reading {root.name}", unit="img", disable=None, leave=False)
         try:
             readable = np.fromiter(progress, dtype=bool, count=len(names))
-        except UserError:
+        except BaseException:  # an image that is refused, or Ctrl-C: not to wait for all the others
             pool.shutdown(cancel_futures=True)
             raise
     if not readable.any():
@@ -90,14 +129,3 @@ def _is_image(name: str) -> bool:
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
     return path.suffix.lower() in EXTENSIONS and not hidden
-
-
-def _checked_decode(name: str, read: Reader, root: Path, size: int | None, key: str) -> np.ndarray:
-    try:
-        return decode(read(name), size)
-    except Exception as error:  # Pillow raises many kinds on broken files
-        reason = "not an image" if isinstance(error, UnidentifiedImageError) else one_line(error)
-        raise UserError(
-            f"{key}={root}: the image {name} cannot be read ({reason}); "
-            "remove it, or set data.on_corrupt=skip to leave such files out"
-        ) from error

@@ -9,6 +9,8 @@ from typing import Any
 from rgan_bench.config import group_options, load_group_option
 from rgan_bench.errors import UserError
 
+COLLAPSED = 0.1  # of the real images' variation: below it a generator makes one picture, or nearly
+
 STABLE, WGANGP, MOMENTUM = [0.5, 0.999], [0.5, 0.9], [0.9, 0.9]
 
 
@@ -91,6 +93,21 @@ class Run:
             ((1e-4, *STABLE, 1), (False, "none", "default")): ("table2", "no_bn"),
             ((1e-4, *STABLE, 1), (False, "both", "tanh")): ("table2", "tanh"),
         }.get((adam, body))
+
+    def troubles(self) -> list[str]:
+        """What a reader of its numbers must know: that it diverged, collapsed, or could not be scored."""
+        found = []
+        diverged, diversity = self.result.get("diverged"), self.result.get("diversity")
+        if diverged:
+            found.append(f"diverged at {diverged['iteration']:,} ({', '.join(diverged['not_finite'])} not finite)")
+        if diversity and diversity["real_pixel_sd"] and diversity["pixel_sd"] < COLLAPSED * diversity["real_pixel_sd"]:
+            found.append(
+                f"collapsed: the images of its grid at {diversity['iteration']:,} hardly vary (pixel SD "
+                f"{diversity['pixel_sd']:.3g}, real images {diversity['real_pixel_sd']:.3g})"
+            )
+        for failed in self.result.get("failed_scores", []):
+            found.append(f"not scored at {failed['iteration']:,} ({failed['reason']})")
+        return found
 
     def grid(self) -> Path | None:
         """The newest sample grid."""

@@ -173,7 +173,9 @@ def make_cell(runs: list[Run], value: Callable[[Run], float | None], printed: fl
 
 
 def state_of(run: Run) -> str:
-    at = f"at {run.result['iteration']:,}"
+    # With train.on_divergence=continue a run goes on after it diverged.
+    since = run.result.get("diverged") if run.status == "diverged" else None
+    at = f"at {(since or run.result)['iteration']:,}"
     if run.status == "finished":
         return f"incomplete {at}"
     return f"{run.status} {at}" if run.status in ("diverged", "failed") else f"unfinished {at}"
@@ -328,8 +330,14 @@ def make_tables(runs: list[Run], kind: str) -> list[Table]:
     Args:
         kind: table1, table2, table3, sweep, or auto: those tables of the paper that any run belongs to, else sweep.
     """
-    if kind == "sweep":
-        return sweep_table(runs)
+    tables = sweep_table(runs) if kind == "sweep" else paper_tables(runs, kind)
+    for table in tables:
+        table.notes += [f"{run.folder.name}: {trouble}" for run in table.runs for trouble in run.troubles()]
+    return tables
+
+
+def paper_tables(runs: list[Run], kind: str) -> list[Table]:
+    """The tables of the paper that any run belongs to; with kind auto, where there is none, all runs as a sweep."""
     names = ["table1", "table2", "table3"] if kind == "auto" else [kind]
     present = [name for name in names if any((run.cell() or ("",))[0] == name for run in runs)]
     tables = [table for name in present for table in paper_table(runs, name)]
