@@ -186,6 +186,7 @@ class Experiment:
         """Where it is due: 64 images from latents that stay the same throughout the run, and how much they vary."""
         if not self.due(self.config.train.sample_every):
             return None
+        diversity = None
         with self.tolerated.failing("drawing a sample grid"):
             (images,) = sample(
                 self.state.generator,
@@ -199,8 +200,7 @@ class Experiment:
             self.state.diversity = {"iteration": self.state.iteration, "pixel_sd": diversity}
             path = self.folder.sample(self.state.iteration)
             write_atomically(path, lambda file: save_image(images.float() / 255, file, format="png", nrow=8))
-            return diversity
-        return None
+        return diversity
 
     def score(self) -> None:
         """Scores that a checkpoint brought along are not computed again. One that fails is recorded with its reason."""

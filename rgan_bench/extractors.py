@@ -119,7 +119,13 @@ def create_extractor(features: str, device: torch.device, weights: str | None = 
         return Extractor(features, digest(path), _create("efficientnet-lite0", "1280", device, path))
     path = Path(weights) if weights is not None else _download_inception()
     _check_inception(path, "fid.weights" if weights is not None else "the downloaded weights")
-    return Extractor(features, digest(path), _create("inception-v3-compat", "2048", device, path))
+    try:
+        network = _create("inception-v3-compat", "2048", device, path)
+    except RuntimeError as error:  # the right names and a wrong shape, or a name missing
+        raise UserError(
+            f"fid.weights={path}: does not fit torch-fidelity's Inception ({one_line(error)[:200]})"
+        ) from error
+    return Extractor(features, digest(path), network)
 
 
 def digest(path: Path) -> str:

@@ -85,5 +85,8 @@ class TrainState:
         histories = [ScoreHistory.from_dict(entry) for entry in saved["scores"]]
         self.scores = {history.protocol.fingerprint: history for history in histories}
         plain = {name: saved.get(name, getattr(self, name)) for name in self.PLAIN}
+        kinds = ((int, float), (int, float), list, (dict, type(None)), (dict, type(None)))
+        if not all(isinstance(value, kind) for value, kind in zip(plain.values(), kinds, strict=True)):
+            raise TypeError(f"one of {', '.join(self.PLAIN)} is of another kind")
         json.dumps(plain)  # a TypeError here, rather than when result.json is written
         self.__dict__ |= plain

@@ -89,7 +89,9 @@ def start_and_kill(root: Path, settings: list[str], chance: random.Random, repor
     """One start, which ends with SIGKILL: one in six while it starts, the others up to half a second into training."""
     arguments = [*settings, "train.iterations=1000000", f"output_root={root}"]
     before = newest_result(root)
-    with subprocess.Popen([*TRAIN, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*TRAIN, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         starting = chance.random() < 1 / 6
         if starting:
             time.sleep(chance.uniform(0, 3))

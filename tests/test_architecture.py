@@ -1,6 +1,7 @@
 """The table of the house: a module imports only from rows above its own. Change it together with the code."""
 
 import ast
+import re
 from pathlib import Path
 
 import rgan_bench
@@ -91,3 +92,12 @@ def test_what_answers_quickly_imports_no_torch() -> None:
 def test_modules_are_short() -> None:
     for name, path in modules().items():
         assert len(path.read_text().splitlines()) <= 350, f"{name}: would two rooms be clearer than one?"
+
+
+def test_every_test_that_the_docs_name_exists() -> None:
+    root = Path(__file__).resolve().parent
+    written = "".join(path.read_text() for path in root.glob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", (root.parent / "docs" / "reliability.md").read_text())
+    assert len(named) > 25
+    for name in named:
+        assert f"def {name}(" in written, name

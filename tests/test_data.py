@@ -4,10 +4,13 @@ import hashlib
 import http.server
 import io
 import pickle
+import struct
 import tarfile
 import threading
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ from rgan_bench.data.decode import decode
 from rgan_bench.data.folder import load_images
 from rgan_bench.errors import UserError
 from rgan_bench.schema import Cifar10Config, DemoConfig, FolderConfig
+from scripts.fuzz import large_header
 from tests.conftest import LIMITS
 
 PIXELS = LIMITS.image_pixels
@@ -173,6 +177,97 @@ def test_real_photos(cifar10_jpeg: Path) -> None:
     assert data.images.shape == (10_000, 3, 32, 32)
     assert 115 < data.images.float().mean() < 130  # CIFAR-10's mean is 121
     assert 60 < data.images.float().std() < 70
+
+
+# --- hostile ----------------------------------------------------------------------------------------------------------
+
+
+def in_zip(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_members_that_lead_out_of_the_folder_are_left_alone(tmp_path: Path) -> None:
+    image = encoded(Image.new("RGB", (32, 32), RED))
+    hostile = {"../out.png": image, "a/../../out.png": image, "/abs/in.png": image, "in.png": image}
+    (tmp_path / "deep").mkdir()
+    before = sorted(Path("/").iterdir())
+    data = load_data(folder_config(in_zip(tmp_path / "deep" / "x.zip", hostile)), LIMITS)
+    assert len(data) == 2  # read into memory, like any; those with .. are not even read
+    assert [path.name for path in tmp_path.rglob("*")] == ["deep", "x.zip"]
+    assert sorted(Path("/").iterdir()) == before
+
+
+def test_a_member_that_unpacks_into_far_more_is_refused_unread(tmp_path: Path) -> None:
+    bomb = in_zip(tmp_path / "bomb.zip", {"a.png": bytes(LIMITS.file_bytes + 1)})
+    assert bomb.stat().st_size < 200_000
+    tracemalloc.start()
+    with pytest.raises(
+        UserError, match=r"the image a\.png cannot be read \(larger than limits\.file_bytes=100000000\)"
+    ):
+        load_data(folder_config(bomb), LIMITS)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_a_member_that_is_longer_than_it_says_is_cut_and_named(tmp_path: Path) -> None:
+    path = in_zip(tmp_path / "liar.zip", {"a.png": bytes(5_000_000)})
+    content = path.read_bytes()
+    assert content.count(struct.pack("<I", 5_000_000)) == 2  # in the member's header and in the directory
+    path.write_bytes(content.replace(struct.pack("<I", 5_000_000), struct.pack("<I", 500)))
+    with pytest.raises(UserError, match=r"the image a\.png cannot be read \(Bad CRC-32"):
+        load_data(folder_config(path), LIMITS)
+
+
+def test_encrypted_and_strangely_packed_members_are_named(tmp_path: Path) -> None:
+    image = encoded(Image.new("RGB", (32, 32), RED))
+    path = in_zip(tmp_path / "a.zip", {"a.png": image}, zipfile.ZIP_STORED)
+    content = bytearray(path.read_bytes())
+    directory = content.index(b"PK\x01\x02")
+    for at, value, reason in ((8, 1, "encrypted"), (10, 99, "compression")):
+        changed = content.copy()
+        changed[directory + at] = changed[at - 2] = value
+        path.write_bytes(changed)
+        with pytest.raises(UserError, match=rf"the image a\.png cannot be read \(.*{reason}"):
+            load_data(folder_config(path), LIMITS)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.9, 0.999])
+def test_truncated_archives_are_refused(part: float, tmp_path: Path) -> None:
+    path = in_zip(tmp_path / "a.zip", {"a.png": encoded(Image.new("RGB", (32, 32), RED))})
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
+    with pytest.raises(UserError, match=r"not a readable \.zip"):
+        load_data(folder_config(path), LIMITS)
+
+
+def test_an_enormous_header_is_refused_before_its_pixels_are_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(large_header())
+    with pytest.raises(UserError, match=r"a\.png cannot be read \(.*50000|a\.png cannot be read \(.*2500000000"):
+        load_data(folder_config(tmp_path), LIMITS)
+    (tmp_path / "a.png").write_bytes(encoded(Image.new("1", (100, 101))))
+    with pytest.raises(UserError, match=r"a\.png cannot be read \(100×101 pixels; limits\.image_pixels=10000 allows"):
+        load_data(folder_config(tmp_path), replace(LIMITS, image_pixels=10_000))
+
+
+def test_images_that_memory_cannot_hold_are_refused_before_it_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(Image.new("RGB", (32, 32), RED)))
+    small = replace(LIMITS, dataset_bytes=3000)
+    for data in (folder_config(tmp_path), demo_config(10**15)):
+        limits = small if data.name == "folder" else LIMITS
+        with pytest.raises(UserError, match=r"take [\d,]+ bytes of memory; limits\.dataset_bytes=\d+ allows fewer"):
+            load_data(data, limits)
+
+
+def test_content_decides_and_not_the_extension(tmp_path: Path) -> None:
+    image = Image.new("RGB", (32, 32), RED)
+    (tmp_path / "a.png").write_bytes(encoded(image, "BMP"))
+    (tmp_path / "b.jpg").write_bytes(encoded(image, "GIF", save_all=True, append_images=[image.rotate(90)]))
+    assert len(load_data(folder_config(tmp_path), LIMITS)) == 2
+    (tmp_path / "c.png").write_bytes(encoded(image, "TIFF"))
+    with pytest.raises(UserError, match=r"c\.png cannot be read \(not an image\)"):
+        load_data(folder_config(tmp_path), LIMITS)
 
 
 # --- demo -------------------------------------------------------------------------------------------------------------

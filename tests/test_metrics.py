@@ -242,9 +242,10 @@ class Malicious:
         ("text", "not a file of weights"),
         ({"fc.weight": torch.zeros(3)}, "other weights than torch-fidelity's Inception"),
         ([1, 2], "other weights"),
+        ({"Conv2d_1a_3x3.conv.weight": torch.zeros(32, 3, 3, 3), "fc.weight": torch.zeros(1008, 2048)}, "does not fit"),
         (Malicious(), "not a file of weights"),
     ],
-    ids=["missing", "text", "other", "list", "malicious"],
+    ids=["missing", "text", "other", "list", "incomplete", "malicious"],
 )
 def test_wrong_weights_are_refused(content: object, message: str, tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"

@@ -340,6 +340,31 @@ def test_the_page_holds_everything_and_fetches_nothing(table1: None, rgan_table:
     assert not re.search(r"@import|url\((?!#)", text)
 
 
+def test_divergence_collapse_and_failed_scores_are_told(make: Make, rgan_table: Callable) -> None:
+    well = make("experiment=table1_stable", "loss=sgan", value=40.0)
+    collapsed = make("experiment=table1_stable", "loss=rasgan", value=90.0)
+    diverged = make("experiment=table1_stable", "loss=lsgan", status="diverged", iteration=100_000)
+    for folder, pixel_sd in ((well, 0.2), (collapsed, 0.02)):
+        content = json.loads((folder / "result.json").read_text())
+        content["diversity"] = {"iteration": 100_000, "pixel_sd": pixel_sd, "real_pixel_sd": 0.25}
+        (folder / "result.json").write_text(json.dumps(content))
+    content = json.loads((diverged / "result.json").read_text())
+    content["diverged"] = {"iteration": 1200, "not_finite": ["loss/generator", "weights/generator"]}
+    content["failed_scores"] = [{"iteration": 100_000, "reason": "not finite: loss/generator"}]
+    (diverged / "result.json").write_text(json.dumps(content))
+    for kind in ("auto", "sweep"):
+        status, text, _ = rgan_table("outputs", "--table", kind)
+        assert status == 0
+        assert "diverged at 1,200" in text  # where it did, though it went on
+        notes = [line for line in text.splitlines() if "run_00" in line]
+        assert [line.split("run_")[1] for line in notes] == [
+            f"{collapsed.name[4:]}: collapsed: the images of its grid at 100,000 hardly vary (pixel SD 0.02, "
+            "real images 0.25)",
+            f"{diverged.name[4:]}: diverged at 1,200 (loss/generator, weights/generator not finite)",
+            f"{diverged.name[4:]}: not scored at 100,000 (not finite: loss/generator)",
+        ]
+
+
 def test_the_page_is_the_same_each_time(table1: None, rgan_table: Callable) -> None:
     assert rgan_table("outputs", "--format", "html")[1] == rgan_table("outputs", "--format", "html")[1]
 
