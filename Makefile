@@ -14,7 +14,7 @@ demo-table: install ## a small sweep, four losses and two seeds, and the page th
 	$(BIN)/rgan-table outputs/demo_table --table sweep --format html --out outputs/demo_table.html
 
 test: install lint ## lint and tests; needs no network
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 lint: install
 	$(BIN)/ruff check .
