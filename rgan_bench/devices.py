@@ -40,5 +40,5 @@ def set_numerics(deterministic: bool) -> None:
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)
-    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.benchmark = not deterministic  # shapes never change: the fastest algorithms are worth a search
     torch.backends.cudnn.allow_tf32 = not deterministic

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torchvision.utils import save_image
 
+from rgan_bench.accelerate import Accelerator
 from rgan_bench.console import Progress, print_block, print_outcome, say, score_label
 from rgan_bench.data import load_data
 from rgan_bench.devices import resolve_device, set_numerics
@@ -84,8 +85,8 @@ class Experiment:
         self.config, self.command = config, command
         self.folder = RunFolder.of(config)
         self.store = CheckpointStore(self.folder.checkpoints, config.train.keep, say)
-        set_numerics(config.deterministic)
         self.device = resolve_device(config.device)
+        set_numerics(config.deterministic)
         data = load_data(config.data, config.limits)
         needed = config.train.batch_size * config.arch.pac
         if needed > len(data):
@@ -96,7 +97,8 @@ class Experiment:
             )
         self.data = data.to(self.device)
         self.scorer = Scorer(config.fid, self.data, self.device, say) if config.fid.every else None
-        self.state = TrainState.new(config, self.device)
+        self.accelerator = Accelerator(config.accelerate, self.device, say)
+        self.state = TrainState.new(config, self.device, plain=self.accelerator.plain)
         self.tolerated = Tolerated(say)
         self.saved: tuple[int, ...] = ()
         self.not_finite: list[str] = []
@@ -117,7 +119,7 @@ class Experiment:
             try:
                 self.draw_grid()
                 self.attend()
-                for measured in train(state, self.data, config):
+                for measured in train(state, self.data, config, self.accelerator):
                     self.progress.step()
                     if self.anything_due() or self.stop.received is not None:
                         self.look(measured)
@@ -311,6 +313,7 @@ class Experiment:
             "failure": self.failure,
             "command": self.command,
             "wall_seconds": self.wall_seconds(),
+            "accelerate": {"asked": self.config.accelerate, "ran": self.accelerator.ran},
             **summary_of(self.config, self.state, self.data, self.device, current),
         }
         if iteration is not None:

@@ -43,7 +43,11 @@ def summary_of(
             "skipped": data.skipped,
             "fingerprint": data.fingerprint,
         },
-        "versions": {**versions(device), "deterministic": config.deterministic},
+        "versions": {
+            **versions(device),
+            "deterministic": config.deterministic,
+            "tf32": device.type == "cuda" and torch.backends.cudnn.allow_tf32,
+        },
         "training_seconds": state.training_seconds,
         "iterations_per_second": state.iteration / state.training_seconds if state.training_seconds else None,
     }

@@ -113,6 +113,7 @@ class Config:
     fid: FidConfig = MISSING
     limits: LimitsConfig = MISSING
     deterministic: bool = MISSING
+    accelerate: str = MISSING
     seed: int = MISSING
     device: str = MISSING
     output_root: str = MISSING
@@ -224,6 +225,7 @@ CHECKS: dict[str, Check] = {
     "fid.batch_size": at_least(1),
     "seed": at_least(0),
     "device": device_name,
+    "accelerate": one_of("auto", "none", "graphs", "compile"),
     "output_root": not_empty,
 }
 

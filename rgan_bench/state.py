@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rgan_bench.networks import build_networks
 from rgan_bench.protocol import ScoreHistory
@@ -30,6 +30,7 @@ class TrainState:
     discriminator: nn.Module
     generator_optimizer: torch.optim.Optimizer
     discriminator_optimizer: torch.optim.Optimizer
+    memory_format: torch.memory_format = torch.channels_last
     iteration: int = 0
     scores: dict[str, ScoreHistory] = field(default_factory=dict)
     training_seconds: float = 0.0
@@ -42,20 +43,39 @@ class TrainState:
     PLAIN = ("training_seconds", "wall_seconds", "failed_scores", "diverged", "diversity")
 
     @classmethod
-    def new(cls, config: Config, device: torch.device) -> "TrainState":
-        """Iteration 0, initialised from the seed."""
+    def new(cls, config: Config, device: torch.device, *, plain: bool = False) -> "TrainState":
+        """Iteration 0, initialised from the seed.
+
+        Args:
+            plain: contiguous tensors, and Adam one tensor at a time.
+        """
+        # Channels last: the layout in which convolutions run fastest, on CPUs and on tensor cores.
+        memory_format = torch.contiguous_format if plain else torch.channels_last
         generator, discriminator = (
-            # Channels last: the layout in which convolutions run fastest, on CPUs and on tensor cores.
-            network.train().to(device, memory_format=torch.channels_last)
+            network.train().to(device, memory_format=memory_format)
             for network in build_networks(config.arch, config.seed)
         )
 
         def adam(network: nn.Module) -> torch.optim.Adam:
             return torch.optim.Adam(
-                network.parameters(), lr=config.optim.lr, betas=tuple(config.optim.betas), fused=True
+                network.parameters(),
+                lr=config.optim.lr,
+                betas=tuple(config.optim.betas),
+                fused=not plain,
+                foreach=False,
+                capturable=not plain and device.type == "cuda",  # its step counter lies on the device
             )
 
-        return cls(generator, discriminator, adam(generator), adam(discriminator))
+        return cls(generator, discriminator, adam(generator), adam(discriminator), memory_format)
+
+    def tensors(self) -> list[Tensor]:
+        """Everything that an iteration changes."""
+        found: list[Tensor] = []
+        for network in (self.generator, self.discriminator):
+            found += [*network.parameters(), *network.buffers()]
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            found += [moment for moments in optimizer.state.values() for moment in moments.values()]
+        return found
 
     def progress(self) -> tuple[int, int, int]:
         """Iterations, scores and failed scores so far: equal at two moments of one run, the states are equal."""
@@ -75,12 +95,10 @@ class TrainState:
         Raises:
             AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError: `saved` is not of these networks.
         """
-        for name in self.MODULES:
-            getattr(self, name).load_state_dict(saved[name])
-        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
-            for parameter, moments in optimizer.state.items():  # Adam takes any shape, and fails at its next step
-                if any(moments[name].shape != parameter.shape for name in ("exp_avg", "exp_avg_sq")):
-                    raise ValueError("an optimizer's moments have other shapes than its parameters")
+        self.generator.load_state_dict(saved["generator"])
+        self.discriminator.load_state_dict(saved["discriminator"])
+        _load_optimizer(self.generator_optimizer, saved["generator_optimizer"])
+        _load_optimizer(self.discriminator_optimizer, saved["discriminator_optimizer"])
         self.iteration = saved["iteration"]
         histories = [ScoreHistory.from_dict(entry) for entry in saved["scores"]]
         self.scores = {history.protocol.fingerprint: history for history in histories}
@@ -90,3 +108,15 @@ class TrainState:
             raise TypeError(f"one of {', '.join(self.PLAIN)} is of another kind")
         json.dumps(plain)  # a TypeError here, rather than when result.json is written
         self.__dict__ |= plain
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """As saved on another device or under another acceleration too: how Adam computes stays the optimizer's own."""
+    own = [{key: group[key] for key in ("fused", "foreach", "capturable")} for group in optimizer.param_groups]
+    groups = [{**theirs, **ours} for theirs, ours in zip(saved["param_groups"], own, strict=True)]
+    optimizer.load_state_dict({**saved, "param_groups": groups})
+    for parameter, moments in optimizer.state.items():
+        for name in ("exp_avg", "exp_avg_sq"):
+            if moments[name].shape != parameter.shape:  # Adam takes any shape, and fails at its next step
+                raise ValueError("an optimizer's moments have other shapes than its parameters")
+            moments[name] = torch.empty_like(parameter).copy_(moments[name])  # in the parameter's layout

@@ -62,7 +62,8 @@ def pack(images: Tensor, pac: int) -> Tensor:
     if pac == 1:
         return images
     stacked = images.reshape(-1, pac * images.shape[1], *images.shape[2:])
-    return stacked.contiguous(memory_format=torch.channels_last)
+    keeps_layout = images.is_contiguous(memory_format=torch.channels_last)
+    return stacked.contiguous(memory_format=torch.channels_last) if keeps_layout else stacked
 
 
 def gradient_norm(network: nn.Module) -> Tensor:

@@ -51,8 +51,8 @@ def cut_at(iteration: int, how: Callable[[], None], monkeypatch: pytest.MonkeyPa
     """Has `how` happen once so many iterations are done."""
     original = module.train
 
-    def train(state: object, data: object, config: Config) -> Iterator:
-        for measured in original(state, data, config):
+    def train(state: object, *others: object) -> Iterator:
+        for measured in original(state, *others):
             if state.iteration == iteration:
                 how()
             yield measured

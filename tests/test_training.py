@@ -183,9 +183,9 @@ def test_draws_are_fresh_in_every_step_and_distinct_within_a_batch(tiny_config: 
         def __len__(self) -> int:
             return len(data)
 
-        def batch(self, indices: torch.Tensor) -> torch.Tensor:
+        def batch(self, indices: torch.Tensor, memory_format: torch.memory_format) -> torch.Tensor:
             drawn.append(indices.tolist())
-            return data.batch(indices)
+            return data.batch(indices, memory_format)
 
     for _ in train(TrainState.new(config, CPU), Watched(), config):
         pass
@@ -205,9 +205,9 @@ def test_a_loss_that_looks_at_no_reals_draws_none_for_the_generator(tiny_config:
         def __len__(self) -> int:
             return len(data)
 
-        def batch(self, indices: torch.Tensor) -> torch.Tensor:
+        def batch(self, indices: torch.Tensor, memory_format: torch.memory_format) -> torch.Tensor:
             calls.append(indices)
-            return data.batch(indices)
+            return data.batch(indices, memory_format)
 
     for _ in train(state, Watched(), config):
         pass

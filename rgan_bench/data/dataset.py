@@ -48,10 +48,10 @@ class ImageDataset:
     def to(self, device: torch.device) -> "ImageDataset":
         return replace(self, images=self.images.to(device))
 
-    def batch(self, indices: Tensor) -> Tensor:
-        """The images at these indices, float32 [B, 3, H, W] in [−1, 1], channels last in memory."""
+    def batch(self, indices: Tensor, memory_format: torch.memory_format = torch.channels_last) -> Tensor:
+        """The images at these indices, float32 [B, 3, H, W] in [−1, 1], gathered and normalised where they lie."""
         chosen = self.images[indices.to(self.images.device)]
-        return (chosen.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        return (chosen.float() / 127.5 - 1).contiguous(memory_format=memory_format)
 
 
 def check_room(count: int, size: int, limits: LimitsConfig, what: str) -> None:
