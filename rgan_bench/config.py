@@ -102,6 +102,11 @@ def validate(config: DictConfig) -> Config:
         raise UserError(
             "loss.name=spectral_sgan: means a discriminator with spectral norm; set arch.spectral_norm=true"
         )
+    if validated.accelerate == "compile" and validated.loss.penalty != "none":
+        raise UserError(
+            f"accelerate=compile: loss.penalty={validated.loss.penalty} differentiates twice, which torch.compile "
+            "cannot do; use accelerate=auto"
+        )
     return validated
 
 

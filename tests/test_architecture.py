@@ -21,7 +21,7 @@ ROWS = [
     ["rng"],
     ["draws"],
     ["losses", "penalties"],
-    ["networks.layers"],
+    ["networks.layers", "networks.spectral"],
     ["networks.cnn32", "networks.dcgan"],
     ["networks"],
     ["data.dataset", "data.decode"],

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from rgan_bench.networks import build_networks, count_parameters
+from rgan_bench.networks.spectral import add_spectral_norm, as_matrix
 
 
 def arch(**changes: object) -> SimpleNamespace:
@@ -101,7 +102,7 @@ def test_a_pass_makes_one_power_iteration_and_they_lead_to_norm_one() -> None:
     _, discriminator = build_networks(arch(width=4), seed=1)
     images = torch.randn(2, 3, 32, 32)
     layer = discriminator.features[4]
-    weight, power = layer.parametrizations.weight.original.detach().flatten(1), layer.parametrizations.weight[0]
+    weight, power = as_matrix(layer.parametrizations.weight.original.detach()), layer.parametrizations.weight[0]
     u = nn.functional.normalize(weight @ power._v, dim=0)
     v = nn.functional.normalize(weight.T @ u, dim=0)
     with torch.no_grad():
@@ -196,3 +197,65 @@ def test_the_seed_decides_and_nothing_else() -> None:
         assert any(not torch.equal(tensor, c.state_dict()[key]) for key, tensor in a.state_dict().items())
     torch.manual_seed(5)
     assert torch.equal(state, torch.random.get_rng_state())  # building drew nothing from the global stream
+
+
+# --- spectral norm ----------------------------------------------------------------------------------------------------
+
+
+def paired_convolutions(memory_format: torch.memory_format) -> tuple[nn.Conv2d, nn.Conv2d]:
+    """The same convolution under PyTorch's spectral norm and under ours, in float64."""
+    torch.manual_seed(0)
+    theirs, ours = (nn.Conv2d(5, 7, (4, 3)).double().to(memory_format=memory_format) for _ in range(2))
+    ours.load_state_dict(theirs.state_dict())
+    torch.nn.utils.parametrizations.spectral_norm(theirs)
+    add_spectral_norm(ours)
+    ours.double()
+    mine, other = ours.parametrizations.weight[0], theirs.parametrizations.weight[0]
+    mine._u.copy_(other._u)
+    mine._v.copy_(other._v.view(5, 4, 3).permute(1, 2, 0).flatten())  # ours has its columns in another order
+    return theirs, ours
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_spectral_norm_is_pytorchs(memory_format: torch.memory_format) -> None:
+    """Values, gradients and the vectors, over some steps in which the weight changes."""
+    theirs, ours = paired_convolutions(memory_format)
+    images = torch.randn(2, 5, 8, 8).double()
+    for _ in range(4):
+        for convolution in (theirs, ours):
+            convolution.zero_grad()
+            one, two = convolution(images), convolution(images * 2 + 1)  # two passes before the backward pass
+            (one.square().mean() + two.sin().mean()).backward()
+        weights = [convolution.parametrizations.weight.original for convolution in (theirs, ours)]
+        torch.testing.assert_close(weights[1].grad, weights[0].grad)
+        assert weights[1].grad.is_contiguous(memory_format=memory_format) or memory_format is torch.contiguous_format
+        torch.testing.assert_close(ours.weight, theirs.weight)
+        with torch.no_grad():
+            for weight in weights:
+                weight -= 3 * weight.grad
+    u, v = theirs.parametrizations.weight[0]._u, theirs.parametrizations.weight[0]._v
+    torch.testing.assert_close(ours.parametrizations.weight[0]._u, u)
+    torch.testing.assert_close(ours.parametrizations.weight[0]._v, v.view(5, 4, 3).permute(1, 2, 0).flatten())
+
+
+def test_spectral_norm_under_a_gradient_penalty_is_pytorchs() -> None:
+    """Differentiated with respect to the images, and that with respect to the weight."""
+    gradients = []
+    for convolution in paired_convolutions(torch.channels_last):
+        images = torch.randn(2, 5, 8, 8, generator=torch.Generator().manual_seed(1)).double().requires_grad_()
+        (found,) = torch.autograd.grad(convolution(images).tanh().sum(), images, create_graph=True)
+        (found.flatten(1).norm(dim=1) - 1).square().mean().backward()
+        gradients.append(convolution.parametrizations.weight.original.grad)
+    torch.testing.assert_close(*gradients)
+
+
+def test_the_estimate_comes_to_the_largest_singular_value_and_rests_in_eval_mode() -> None:
+    convolution = nn.Conv2d(6, 8, 3)
+    add_spectral_norm(convolution)
+    for _ in range(100):
+        convolution(torch.zeros(1, 6, 4, 4))
+    assert torch.linalg.matrix_norm(convolution.weight.flatten(1), 2).item() == pytest.approx(1, abs=1e-3)
+    convolution.eval()
+    before = convolution.parametrizations.weight[0]._u.clone()
+    convolution(torch.zeros(1, 6, 4, 4))
+    assert torch.equal(convolution.parametrizations.weight[0]._u, before)

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from rgan_bench.networks.layers import activation_named, add_spectral_norm, initialise
+from rgan_bench.networks.layers import activation_named, initialise
+from rgan_bench.networks.spectral import add_spectral_norm
 
 
 class Generator(nn.Module):
@@ -17,7 +18,7 @@ class Generator(nn.Module):
             blocks.append(nn.ConvTranspose2d(wide, narrow, kernel_size=4, stride=2, padding=1))
             if batch_norm:
                 blocks.append(nn.BatchNorm2d(narrow))
-            blocks.append(activation_named(activation, nn.ReLU))
+            blocks.append(activation_named(activation, lambda: nn.ReLU(inplace=True)))
         self.upsample = nn.Sequential(*blocks)
         self.to_rgb = nn.Sequential(nn.Conv2d(width, 3, kernel_size=3, padding=1), nn.Tanh())
         initialise(self)
@@ -47,7 +48,7 @@ class Discriminator(nn.Module):
             layers.append(nn.Conv2d(into, out, kernel, stride, padding=1))
             if batch_norm and index < len(convolutions) - 1:
                 layers.append(nn.BatchNorm2d(out))
-            layers.append(activation_named(activation, lambda: nn.LeakyReLU(0.1)))
+            layers.append(activation_named(activation, lambda: nn.LeakyReLU(0.1, inplace=True)))
         self.features = nn.Sequential(*layers)
         self.judge = nn.Linear(8 * width * 4 * 4, 1)  # free of spectral norm, as in the paper's script
         initialise(self)

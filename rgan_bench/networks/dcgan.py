@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from rgan_bench.networks.layers import activation_named, add_spectral_norm, initialise
+from rgan_bench.networks.layers import activation_named, initialise
+from rgan_bench.networks.spectral import add_spectral_norm
 
 
 class Generator(nn.Module):
@@ -16,7 +17,7 @@ class Generator(nn.Module):
         while True:
             if batch_norm:
                 layers.append(nn.BatchNorm2d(channels))
-            layers.append(activation_named(activation, nn.ReLU))
+            layers.append(activation_named(activation, lambda: nn.ReLU(inplace=True)))
             if channels == width:
                 break
             layers.append(nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False))
@@ -42,13 +43,13 @@ class Discriminator(nn.Module):
         self.pac = pac
         channels = width
         layers: list[nn.Module] = [nn.Conv2d(3 * pac, width, 4, 2, 1, bias=False)]
-        layers.append(activation_named(activation, lambda: nn.LeakyReLU(0.2)))
+        layers.append(activation_named(activation, lambda: nn.LeakyReLU(0.2, inplace=True)))
         while channels < width * image_size // 8:
             layers.append(nn.Conv2d(channels, 2 * channels, 4, 2, 1, bias=False))
             channels *= 2
             if batch_norm and not spectral_norm:
                 layers.append(nn.BatchNorm2d(channels))
-            layers.append(activation_named(activation, lambda: nn.LeakyReLU(0.2)))
+            layers.append(activation_named(activation, lambda: nn.LeakyReLU(0.2, inplace=True)))
         self.layers = nn.Sequential(*layers, nn.Conv2d(channels, 1, 4, 1, 0, bias=False))
         initialise(self)
         if spectral_norm:

@@ -1,9 +1,11 @@
-"""What the architectures share: the initialisation of the paper's scripts, and activations by name."""
+"""What the architectures share: the initialisation of the paper's scripts, and activations by name.
+
+Activations work in place: what comes before them, a convolution or batch norm, does not need its own output again.
+"""
 
 from collections.abc import Callable
 
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 
 def initialise(network: nn.Module) -> None:
@@ -18,13 +20,6 @@ def initialise(network: nn.Module) -> None:
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, 0.02)
             nn.init.zeros_(module.bias)
-
-
-def add_spectral_norm(network: nn.Module) -> None:
-    """Spectral norm with one power iteration a forward pass, on every convolution; linear layers stay free."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            spectral_norm(module, n_power_iterations=1)
 
 
 def activation_named(name: str, default: Callable[[], nn.Module]) -> nn.Module:

@@ -1,0 +1,74 @@
+"""Spectral norm, Miyato et al. 2018 (arXiv 1802.05957), as torch.nn.utils.parametrizations has it, and cheaper.
+
+PyTorch's copies a weight that lies channels last twice in every forward pass, and its backward pass walks through it
+some five times; here the matrix is a view, and the gradient comes in closed form. A test compares the two.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.utils.parametrize import register_parametrization
+
+FIRST_ITERATIONS = 15  # of the power method, before the first forward pass
+
+
+def add_spectral_norm(network: nn.Module) -> None:
+    """Spectral norm with one power iteration a forward pass, on every convolution; linear layers stay free."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            register_parametrization(module, "weight", SpectralNorm(module.weight))
+
+
+class SpectralNorm(nn.Module):
+    """W → W / σ(W), where σ is estimated as uᵀWv and each forward pass in training mode is one power iteration.
+
+    Gradients take u and v as constants, and flow through σ.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        matrix = as_matrix(weight.detach())
+        self.register_buffer("_u", F.normalize(matrix.new_empty(matrix.shape[0]).normal_(), dim=0))
+        self.register_buffer("_v", F.normalize(matrix.new_empty(matrix.shape[1]).normal_(), dim=0))
+        for _ in range(FIRST_ITERATIONS):
+            self._power_iteration(matrix)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        if self.training:
+            self._power_iteration(as_matrix(weight.detach()))
+        # Clones, since the next forward pass changes them before this one's backward pass.
+        return Normalised.apply(weight, self._u.clone(), self._v.clone())
+
+    @torch.no_grad()
+    def _power_iteration(self, matrix: Tensor) -> None:
+        self._u.copy_(F.normalize(matrix.mv(self._v), dim=0))
+        self._v.copy_(F.normalize(matrix.t().mv(self._u), dim=0))
+
+
+class Normalised(torch.autograd.Function):
+    """W / (uᵀWv). Its gradient is (G − ⟨G, W/σ⟩ uvᵀ) / σ for a gradient G of the result."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        sigma = torch.dot(u, as_matrix(weight).mv(v))
+        normalised = weight / sigma
+        ctx.save_for_backward(normalised, sigma, u, v)
+        return normalised
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        normalised, sigma, u, v = ctx.saved_tensors
+        matrix = as_matrix(gradient)
+        inner = torch.dot(matrix.flatten(), as_matrix(normalised).flatten())
+        found = torch.addr(matrix / sigma, u * (-inner / sigma), v)
+        out, into, height, width = normalised.shape
+        return found.view(out, height, width, into).permute(0, 3, 1, 2), None, None
+
+
+def as_matrix(weight: Tensor) -> Tensor:
+    """[out, in, kh, kw] → [out, kh·kw·in]: a view where the weight lies channels last. σ is the same in any order."""
+    return weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)

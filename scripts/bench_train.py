@@ -1,0 +1,344 @@
+"""Training speed, side by side: a loop in the style of 2018, ours with nothing that makes it faster, ours as it ships.
+
+    python scripts/bench_train.py --arch cnn32 --loss rasgan --batch 32
+
+(a) reference: images one by one from the host through PIL and torchvision's transforms, two loader workers, contiguous
+    tensors, Adam one tensor at a time, the losses read to the host in every iteration.
+(b) plain: accelerate=none. (c) ships: accelerate=auto. Both with the data set on the device.
+
+Each runs in a process of its own, which waits while another is timed; rounds alternate, in changing order. Shown are
+medians over the rounds, with the slowest and the fastest.
+
+"of floor" is F / (R · t): t is the time of an iteration, R the rate of a large matrix product (the best of some; the
+median over the rounds) at the precision that convolutions use (TF32 on a GPU), and F the floating-point operations of
+one iteration as torch.utils.flop_counter counts them in (c), 2 for a multiply-add. For networks of f_D and f_G a
+forward pass, without a penalty, and a backward pass at twice its forward pass, that is about
+
+    F = n_d · (f_G + 2 · 3 f_D) + 3 f_G + r f_D + 2 f_D - w,
+
+where r is 1 if the generator's loss looks at reals and w what backward passes leave out: gradients that nobody asks
+for, of inputs in first layers and of weights of the discriminator in the generator's step.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+IMAGES = {32: 50_000, 64: 9304, 128: 6645, 256: 2011}  # CIFAR-10 and the sizes of CAT
+NAMES = {"reference": "(a) reference", "plain": "(b) plain", "ships": "(c) ships"}
+
+
+# --- the three loops --------------------------------------------------------------------------------------------------
+
+
+def reference(config: Any, images: Any, device: Any, workers: int) -> Iterator[None]:
+    """As scripts of 2018 did it. The networks are ours, with PyTorch's own spectral norm."""
+    import torch
+    from PIL import Image
+    from torch.utils.data import DataLoader, Dataset
+    from torchvision import transforms
+
+    from rgan_bench.losses import Loss
+    from rgan_bench.networks import build_networks
+    from rgan_bench.penalties import get_penalty
+
+    class Photos(Dataset):
+        pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
+        transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,) * 3, (0.5,) * 3)])
+
+        def __len__(self) -> int:
+            return len(self.pixels)
+
+        def __getitem__(self, index: int) -> Any:
+            return self.transform(Image.fromarray(self.pixels[index]))
+
+    batch, pac = config.train.batch_size, config.arch.pac
+    forked = "fork" if workers else None
+    loader = DataLoader(
+        Photos(), batch * pac, shuffle=True, num_workers=workers, drop_last=True, multiprocessing_context=forked
+    )
+
+    def endless() -> Iterator[Any]:
+        while True:
+            yield from loader
+
+    def packed(x: Any) -> Any:
+        return x.reshape(batch, -1, *x.shape[2:])
+
+    normed, config.arch.spectral_norm = config.arch.spectral_norm, False
+    generator, discriminator = build_networks(config.arch, config.seed)
+    for convolution in filter(lambda module: normed and isinstance(module, torch.nn.Conv2d), discriminator.modules()):
+        torch.nn.utils.parametrizations.spectral_norm(convolution)
+    generator.to(device).train()
+    discriminator.to(device).train()
+    settings = {"lr": config.optim.lr, "betas": tuple(config.optim.betas), "foreach": False, "fused": False}
+    generator_adam = torch.optim.Adam(generator.parameters(), **settings)
+    discriminator_adam = torch.optim.Adam(discriminator.parameters(), **settings)
+    loss = Loss(config.loss.comparison, config.loss.function, config.loss.generator)
+    penalty = get_penalty(config.loss.penalty, config.loss.penalty_weight)
+    reals = endless()
+    while True:
+        for parameter in discriminator.parameters():
+            parameter.requires_grad_(True)
+        for _ in range(config.optim.n_d):
+            discriminator.zero_grad()
+            real = packed(next(reals).to(device))
+            fake = packed(generator(torch.randn(batch * pac, config.arch.latent_dim).to(device))).detach()
+            value = loss.discriminator(discriminator(real), discriminator(fake))
+            value = value + penalty(discriminator, real, fake, torch.rand(batch, 1, 1, 1).to(device))
+            value.backward()
+            discriminator_adam.step()
+        for parameter in discriminator.parameters():
+            parameter.requires_grad_(False)
+        generator.zero_grad()
+        real_logits = discriminator(packed(next(reals).to(device))) if loss.needs_real_for_generator else None
+        fake = packed(generator(torch.randn(batch * pac, config.arch.latent_dim).to(device)))
+        generator_value = loss.generator(real_logits, discriminator(fake))
+        generator_value.backward()
+        generator_adam.step()
+        value.item(), generator_value.item()
+        yield
+
+
+def ours(config: Any, images: Any, device: Any, mode: str) -> Iterator[None]:
+    from rgan_bench.accelerate import Accelerator
+    from rgan_bench.data.dataset import ImageDataset
+    from rgan_bench.state import TrainState
+    from rgan_bench.training import train
+
+    accelerator = Accelerator(mode, device, lambda text: print(text, file=sys.stderr))
+    state = TrainState.new(config, device, plain=accelerator.plain)
+    data = ImageDataset.from_images("noise", "noise", images).to(device)
+    for _ in train(state, data, config, accelerator):
+        yield
+
+
+# --- one process a loop -----------------------------------------------------------------------------------------------
+
+
+def worker(pipe: Connection, name: str, overrides: list[str], device_name: str, workers: int) -> None:
+    """Obeys: ("run", iterations) → seconds; ("flops",); ("rate",); ("busy", iterations); ("memory",); None: ends."""
+    import torch
+    from hydra import compose, initialize_config_dir
+
+    from rgan_bench.config import config_dir, validate
+    from rgan_bench.devices import resolve_device, set_numerics
+
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config = validate(compose("config", overrides=[*overrides, "train.iterations=1000000000"]))
+    device = resolve_device(device_name)
+    set_numerics(False)
+    size = config.arch.image_size
+    images = torch.randint(0, 256, (IMAGES[size], 3, size, size), dtype=torch.uint8)
+    loop = (
+        reference(config, images, device, workers)
+        if name == "reference"
+        else ours(config, images, device, {"plain": "none", "ships": "auto"}[name])
+    )
+
+    def run(iterations: int) -> float:
+        started = time.perf_counter()
+        for _ in range(iterations):
+            next(loop)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+    answers: dict[str, Callable[..., Any]] = {
+        "run": run,
+        "flops": lambda: count_flops(config, images, device),
+        "rate": lambda: matrix_rate(device),
+        "busy": lambda iterations: busy(run, iterations),
+        "memory": lambda: memory(device),
+    }
+    while (request := pipe.recv()) is not None:
+        pipe.send(answers[request[0]](*request[1:]))
+
+
+def count_flops(config: Any, images: Any, device: Any) -> float:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    loop = ours(config, images[: config.train.batch_size * config.arch.pac * 4], device, "none")
+    next(loop)
+    with FlopCounterMode(display=False) as counter:
+        next(loop)
+    return counter.get_total_flops()
+
+
+def matrix_rate(device: Any) -> float:
+    """Floating-point operations a second of the fastest of some large products, at the precision of convolutions."""
+    import torch
+
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
+    best = 0.0
+    for size in (1024, 2048, 4096) if device.type == "cpu" else (4096, 8192):
+        one, two = torch.randn(2, size, size, device=device)
+        for _ in range(6):
+            started = time.perf_counter()
+            one @ two
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            best = max(best, 2 * size**3 / (time.perf_counter() - started))
+    torch.backends.cuda.matmul.allow_tf32 = before
+    return best
+
+
+def busy(run: Callable[[int], float], iterations: int) -> float:
+    """The part of the time in which a GPU kernel runs."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        seconds = run(iterations)
+    kernels = sum(event.self_device_time_total for event in profiler.key_averages())  # microseconds
+    return kernels / 1e6 / seconds
+
+
+def memory(device: Any) -> float:
+    """Peak bytes: of a GPU what PyTorch took, else of the process (its loader workers come on top)."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved()
+    own, children = (
+        resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return own + children
+
+
+# --- the bench --------------------------------------------------------------------------------------------------------
+
+
+def bench(arguments: argparse.Namespace) -> dict[str, Any]:
+    overrides = [
+        f"arch={arguments.arch}", f"loss={arguments.loss}", f"train.batch_size={arguments.batch}",
+        f"data.image_size={arguments.arch.removeprefix('cnn').removeprefix('dcgan')}", "data=folder", "data.root=none",
+        *arguments.override,
+    ]  # fmt: skip
+    pipes, processes = {}, []
+    context = multiprocessing.get_context("spawn")
+    try:
+        for name in arguments.only or NAMES:
+            pipes[name], other = context.Pipe()
+            settings = (other, name, overrides, arguments.device, arguments.workers)
+            processes.append(context.Process(target=worker, args=settings))
+            processes[-1].start()
+            other.close()  # so that a worker's end is noticed
+        return measure(arguments, pipes)
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def measure(arguments: argparse.Namespace, pipes: dict[str, Connection]) -> dict[str, Any]:
+    def ask(name: str, *request: Any) -> Any:
+        pipes[name].send(request)
+        return pipes[name].recv()
+
+    counting = "ships" if "ships" in pipes else next(iter(pipes))
+    flops = ask(counting, "flops")
+    rates = []
+    seconds: dict[str, list[float]] = {name: [] for name in pipes}
+    each = {}
+    for name in pipes:
+        ask(name, "run", arguments.warm_up)
+        one = ask(name, "run", 3) / 3
+        each[name] = max(1, round(arguments.seconds / one))
+    for number in range(arguments.rounds):
+        rates.append(ask(counting, "rate"))  # in every round: the machine's speed may change from one to the next
+        for name in list(pipes) if number % 2 == 0 else reversed(pipes):
+            seconds[name].append(ask(name, "run", each[name]) / each[name])
+    rate = statistics.median(rates)
+    rows = {}
+    for name in pipes:
+        typical = statistics.median(seconds[name])
+        rows[name] = {
+            "iterations_per_second": 1 / typical,
+            "slowest": 1 / max(seconds[name]),
+            "fastest": 1 / min(seconds[name]),
+            "of_floor": flops / (rate * typical),
+            "peak_memory": ask(name, "memory"),
+        }
+        if arguments.device.startswith("cuda"):
+            rows[name]["gpu_busy"] = ask(name, "busy", max(20, each[name] // 10))
+    if "reference" in rows:
+        for row in rows.values():
+            row["ratio"] = row["iterations_per_second"] / rows["reference"]["iterations_per_second"]
+    return {
+        "settings": vars(arguments),
+        "flops": flops,
+        "matrix_rates": rates,
+        "rows": rows,
+        **machine(arguments.device),
+    }
+
+
+def machine(device: str) -> dict[str, Any]:
+    import torch
+
+    from rgan_bench.devices import device_title, resolve_device
+
+    return {
+        "device": device_title(resolve_device(device)),
+        "torch": torch.__version__,
+        "python": sys.version.split()[0],
+    }
+
+
+def show(report: dict[str, Any]) -> None:
+    settings = report["settings"]
+    more = " ".join(settings["override"])
+    print(f"{settings['arch']}, {settings['loss']}, batch {settings['batch']} {more}".strip())
+    rate = statistics.median(report["matrix_rates"])
+    print(
+        f"{report['device']}, torch {report['torch']}; {report['flops'] / 1e9:.1f} GFLOP an iteration, "
+        f"matrix rate {rate / 1e9:,.0f} GFLOP/s"
+    )
+    header = ("", "it/s", "slowest", "fastest", "to (a)", "of floor", "peak memory", "GPU busy")
+    rows = [header]
+    for name, row in report["rows"].items():
+        numbers = [f"{row[key]:.4g}" for key in ("iterations_per_second", "slowest", "fastest")]
+        ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
+        percent = [f"{row['of_floor']:.0%}", f"{row['peak_memory'] / 1e6:,.0f} MB"]
+        rows.append((NAMES[name], *numbers, ratio, *percent, f"{row['gpu_busy']:.0%}" if "gpu_busy" in row else ""))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+        print("  ".join((row[0].ljust(widths[0]), *cells)).rstrip())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("override", nargs="*", help="further KEY=VALUE of rgan-train, as in optim.n_d=5")
+    add("--arch", default="cnn32")
+    add("--loss", default="rasgan")
+    add("--batch", type=int, default=32)
+    add("--device", default="auto")
+    add("--rounds", type=int, default=5)
+    add("--seconds", type=float, default=4.0, help="of each loop in each round")
+    add("--warm-up", type=int, default=3, help="iterations before the first round")
+    add("--workers", type=int, default=2, help="loader processes of (a)")
+    add("--only", nargs="*", choices=NAMES, help="some of the loops")
+    add("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_intermixed_args()
+    if arguments.device == "auto":
+        from rgan_bench.devices import resolve_device
+
+        arguments.device = str(resolve_device("auto"))
+    report = bench(arguments)
+    show(report)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=2, default=str) + "\n")
+
+
+if __name__ == "__main__":
+    main()
