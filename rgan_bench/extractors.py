@@ -16,6 +16,7 @@ from urllib.error import URLError
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch_fidelity import feature_extractor_inceptionv3 as inception
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import register_feature_extractor
@@ -125,7 +126,16 @@ def create_extractor(features: str, device: torch.device, weights: str | None = 
         raise UserError(
             f"fid.weights={path}: does not fit torch-fidelity's Inception ({one_line(error)[:200]})"
         ) from error
-    return Extractor(features, digest(path), network)
+    fold_batch_norms(network)
+    return Extractor(features, digest(path), network.to(memory_format=torch.channels_last))
+
+
+def fold_batch_norms(network: nn.Module) -> None:
+    """Into the convolutions before them: the same features but for rounding, half as fast again on a CPU."""
+    for module in network.modules():
+        if isinstance(module, inception.BasicConv2d):
+            module.conv = fuse_conv_bn_eval(module.conv, module.bn)
+            module.bn = nn.Identity()
 
 
 def digest(path: Path) -> str:

@@ -7,14 +7,14 @@ import contextlib
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
 from rgan_bench.data.dataset import ImageDataset
@@ -22,8 +22,8 @@ from rgan_bench.extractors import Extractor
 from rgan_bench.files import write_atomically
 from rgan_bench.rng import draw_distinct, stream
 
-POOL = 10_000  # features of real images kept for kernel distances, at most: 82 MB of Inception's
-CACHE_FORMAT = 1  # raise it when cached statistics would no longer be what the code computes
+POOL = 10_000  # features kept for kernel distances, at most: 82 MB of Inception's
+CACHE_FORMAT = 2  # raise it when cached statistics would no longer be what the code computes
 
 
 @dataclass(frozen=True)
@@ -36,27 +36,68 @@ class Statistics:
     features: np.ndarray | None = None
 
 
-def extract_features(batches: Iterable[Tensor], extractors: list[Extractor]) -> list[Tensor]:
-    """Features [N, D] on the CPU of uint8 image batches, under several extractors in one pass."""
-    features: list[list[Tensor]] = [[] for _ in extractors]
+class Collector:
+    """Mean and covariance of features as they come, in float64 on their device: the features themselves are let go,
+    but for a random choice of at most POOL where a kernel distance needs some."""
+
+    def __init__(self, total: int, keep_features: bool = False) -> None:
+        """
+        Args:
+            total: how many images will come.
+        """
+        self.count = 0
+        self.kept: list[Tensor] | None = [] if keep_features else None
+        self.chosen = torch.ones(total, dtype=torch.bool)
+        if total > POOL:
+            self.chosen[:] = False
+            self.chosen[draw_distinct(POOL, total, stream(0, "metrics/pool"))] = True
+
+    def add(self, features: Tensor) -> None:
+        """Features [B, D]."""
+        values = features.double()
+        if self.count == 0:
+            # Sums are taken about the first batch's mean: about zero, digits would cancel.
+            self.shift = values.mean(dim=0)
+            self.first = torch.zeros_like(self.shift)
+            self.second = values.new_zeros(values.shape[1], values.shape[1])
+        values = values - self.shift
+        self.first += values.sum(dim=0)
+        self.second.addmm_(values.t(), values)
+        if self.kept is not None:
+            self.kept.append(features.cpu()[self.chosen[self.count : self.count + len(features)]])
+        self.count += len(features)
+
+    def statistics(self) -> Statistics:
+        mean = self.first / self.count
+        sigma = (self.second - self.count * torch.outer(mean, mean)) / (self.count - 1)
+        kept = None if self.kept is None else torch.cat(self.kept).numpy()
+        return Statistics((self.shift + mean).cpu().numpy(), sigma.cpu().numpy(), self.count, kept)
+
+
+def collect(
+    batches: Iterable[Tensor], extractors: list[Extractor], total: int, keep_features: Collection[str] = ()
+) -> list[Statistics]:
+    """Statistics of `total` uint8 images, which come in batches, under several extractors in one pass.
+
+    Args:
+        keep_features: names of the extractors whose features are kept, at most POOL of each.
+    """
+    collectors = [Collector(total, extractor.features in keep_features) for extractor in extractors]
     with torch.inference_mode():
         for images in batches:
-            for collected, extractor in zip(features, extractors, strict=True):
-                collected.append(extractor(images).cpu())
-    return [torch.cat(collected) for collected in features]
+            for collector, extractor in zip(collectors, extractors, strict=True):
+                collector.add(extractor(images))
+        return [collector.statistics() for collector in collectors]
 
 
 def statistics_of(features: Tensor, keep_features: bool = False) -> Statistics:
-    kept = None
-    if keep_features:
-        kept = features
-        if len(features) > POOL:
-            kept = features[draw_distinct(POOL, len(features), stream(0, "metrics/pool"))]
-        kept = kept.numpy()
-    return Statistics(**fid_features_to_statistics(features), count=len(features), features=kept)
+    """Of features [N, D] that are there already."""
+    collector = Collector(len(features), keep_features)
+    collector.add(features)
+    return collector.statistics()
 
 
-def kernel_distance(fake: Tensor, real: np.ndarray) -> float:
+def kernel_distance(fake: np.ndarray, real: np.ndarray) -> float:
     """The squared maximum mean discrepancy with a cubic kernel, unbiased however few the images are, averaged over 100
     subsets of at most 1,000: Binkowski et al. 2018 (arXiv 1801.01401), as torch-fidelity computes it.
 
@@ -64,7 +105,7 @@ def kernel_distance(fake: Tensor, real: np.ndarray) -> float:
         fake, real: features [N, D].
     """
     size = min(1000, len(fake), len(real))
-    found = kid_features_to_metric(fake, torch.from_numpy(real), kid_subset_size=size, verbose=False)
+    found = kid_features_to_metric(*map(torch.from_numpy, (fake, real)), kid_subset_size=size, verbose=False)
     return found[KEY_METRIC_KID_MEAN]
 
 
@@ -110,7 +151,7 @@ class RealStatistics:
 
     def compute(self, extractor: Extractor, batches: Iterable[Tensor], keep_features: bool = False) -> Statistics:
         """From `batches` of `self.batches(…)`; saved for the next run if the cache can be written."""
-        statistics = statistics_of(*extract_features(batches, [extractor]), keep_features)
+        (statistics,) = collect(batches, [extractor], self.count, [extractor.features] if keep_features else [])
         saved = {"mu": statistics.mu, "sigma": statistics.sigma}
         if statistics.features is not None:
             saved["features"] = statistics.features

@@ -13,10 +13,9 @@ from rgan_bench.extractors import Extractor, create_extractor
 from rgan_bench.metrics import (
     RealStatistics,
     Statistics,
-    extract_features,
+    collect,
     frechet_distance,
     kernel_distance,
-    statistics_of,
 )
 from rgan_bench.protocol import Protocol
 from rgan_bench.sampling import sample
@@ -92,21 +91,21 @@ class Scorer:
             batch_norm=self.fid.batch_norm,
             batch_size=self.fid.batch_size,
         )
-        return self._distances(counted(fakes, self.fid.num_samples, "scoring"), self.protocols())
+        return self._distances(counted(fakes, self.fid.num_samples, "scoring"), self.fid.num_samples, self.protocols())
 
     def score_images(self, images: ImageDataset) -> dict[str, float]:
         """Score name → value, of images from files; their protocols are `protocols("none", len(images))`."""
         batches = counted(images.images.split(self.fid.batch_size), len(images), "scoring")
-        return self._distances(batches, self.protocols("none", len(images)))
+        return self._distances(batches, len(images), self.protocols("none", len(images)))
 
-    def _distances(self, batches: Iterable[Tensor], protocols: dict[str, Protocol]) -> dict[str, float]:
+    def _distances(self, batches: Iterable[Tensor], total: int, protocols: dict[str, Protocol]) -> dict[str, float]:
         kernels = {protocol.features for protocol in protocols.values() if protocol.metric == "kernel"}
         real = {e.features: self.real_statistics(e, e.features in kernels) for e in self.extractors}
         names = [extractor.features for extractor in self.extractors]
-        fake = dict(zip(names, extract_features(batches, self.extractors), strict=True))
+        fake = dict(zip(names, collect(batches, self.extractors, total, kernels), strict=True))
         return {
-            name: kernel_distance(fake[protocol.features], real[protocol.features].features)
+            name: kernel_distance(fake[protocol.features].features, real[protocol.features].features)
             if protocol.metric == "kernel"
-            else frechet_distance(statistics_of(fake[protocol.features]), real[protocol.features])
+            else frechet_distance(fake[protocol.features], real[protocol.features])
             for name, protocol in protocols.items()
         }

@@ -18,9 +18,10 @@ from rgan_bench.errors import UserError
 from rgan_bench.extractors import Extractor, create_extractor
 from rgan_bench.metrics import (
     POOL,
+    Collector,
     RealStatistics,
     Statistics,
-    extract_features,
+    collect,
     frechet_distance,
     kernel_distance,
     statistics_of,
@@ -36,7 +37,7 @@ def noise(count: int, seed: int, size: int = 32) -> ImageDataset:
 
 
 def statistics(data: ImageDataset, extractor: Extractor) -> Statistics:
-    return statistics_of(*extract_features(data.images.split(10), [extractor]))
+    return collect(data.images.split(10), [extractor], len(data))[0]
 
 
 def write_pngs(data: ImageDataset, folder: Path) -> str:
@@ -127,12 +128,25 @@ def test_pixel_features_are_block_means() -> None:
 def test_statistics_do_not_depend_on_the_batches_and_come_in_one_pass() -> None:
     data = noise(33, 1)
     extractor = create_extractor("pixels", CPU)
-    whole, double = map(statistics_of, extract_features([data.images], [extractor, extractor]))
-    parts = statistics_of(*extract_features(data.images.split(7), [extractor]))
-    for statistics in (double, parts):
+    features = extractor(data.images).double().numpy()
+    (whole, double), (parts,) = (
+        collect(data.images.split(size), [extractor] * times, 33) for size, times in ((33, 2), (7, 1))
+    )
+    for statistics in (whole, double, parts):
         assert statistics.count == 33
-        np.testing.assert_allclose(statistics.mu, whole.mu, rtol=1e-6)
-        np.testing.assert_allclose(statistics.sigma, whole.sigma, rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(statistics.mu, features.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(statistics.sigma, np.cov(features, rowvar=False), rtol=1e-9, atol=1e-13)
+
+
+def test_sums_do_not_cancel_far_from_zero() -> None:
+    """Features of mean 1e6 and deviation 1e-2, as a careless sum of squares would lose altogether."""
+    features = 1e6 + 1e-2 * torch.randn(5000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    collector = Collector(5000)
+    for batch in features.split(7):
+        collector.add(batch)
+    np.testing.assert_allclose(
+        collector.statistics().sigma, np.cov(features.numpy(), rowvar=False), rtol=1e-6, atol=1e-8
+    )
 
 
 def test_kernel_distance_by_its_definition() -> None:
@@ -145,13 +159,13 @@ def test_kernel_distance_by_its_definition() -> None:
 
     within = [sum(kernel(x[i], x[j]) for i in range(40) for j in range(40) if i != j) / (40 * 39) for x in (fake, real)]
     across = sum(kernel(x, y) for x in fake for y in real) / 40**2
-    assert kernel_distance(torch.tensor(fake), real) == pytest.approx(sum(within) - 2 * across, rel=1e-9)
+    assert kernel_distance(fake, real) == pytest.approx(sum(within) - 2 * across, rel=1e-9)
 
 
 def test_kernel_distance_is_unbiased_where_the_frechet_distance_is_not() -> None:
     generator = torch.Generator().manual_seed(0)
     draws = [torch.randn(2, 30, 60, generator=generator) for _ in range(20)]
-    kernel = np.array([kernel_distance(one, two.numpy()) for one, two in draws])
+    kernel = np.array([kernel_distance(one.numpy(), two.numpy()) for one, two in draws])
     frechet = np.array([frechet_distance(statistics_of(one), statistics_of(two)) for one, two in draws])
     assert abs(kernel.mean()) < 3 * kernel.std() / 20**0.5
     assert frechet.min() > 10  # of two samples of one distribution
