@@ -12,7 +12,7 @@ from torchvision.utils import save_image
 from rgan_bench.accelerate import Accelerator
 from rgan_bench.console import Progress, print_block, print_outcome, say, score_label
 from rgan_bench.data import load_data
-from rgan_bench.devices import resolve_device, set_numerics
+from rgan_bench.devices import keep_freed_memory, resolve_device, set_numerics
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_atomically, write_text_atomically
 from rgan_bench.health import Tolerated, not_finite, pairwise_sd
@@ -87,6 +87,8 @@ class Experiment:
         self.store = CheckpointStore(self.folder.checkpoints, config.train.keep, say)
         self.device = resolve_device(config.device)
         set_numerics(config.deterministic)
+        if self.device.type == "cpu" and config.accelerate != "none":
+            keep_freed_memory()
         data = load_data(config.data, config.limits)
         needed = config.train.batch_size * config.arch.pac
         if needed > len(data):

@@ -130,12 +130,14 @@ def worker(pipe: Connection, name: str, overrides: list[str], device_name: str, 
     from hydra import compose, initialize_config_dir
 
     from rgan_bench.config import config_dir, validate
-    from rgan_bench.devices import resolve_device, set_numerics
+    from rgan_bench.devices import keep_freed_memory, resolve_device, set_numerics
 
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         config = validate(compose("config", overrides=[*overrides, "train.iterations=1000000000"]))
     device = resolve_device(device_name)
     set_numerics(False)
+    if name == "ships" and device.type == "cpu":
+        keep_freed_memory()
     size = config.arch.image_size
     images = torch.randint(0, 256, (IMAGES[size], 3, size, size), dtype=torch.uint8)
     loop = (

@@ -47,9 +47,12 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> None:
     check(arguments)
-    from rgan_bench.devices import resolve_device  # imports torch, so only once the arguments are right
+    from rgan_bench.devices import keep_freed_memory, resolve_device  # torch: only once the arguments are right
 
-    bench = Bench(arguments, resolve_device(arguments.device))
+    device = resolve_device(arguments.device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    bench = Bench(arguments, device)
     rows = [row for path in arguments.paths for row in bench.rows(path)]
     if arguments.json:
         print(json.dumps(rows, indent=2))
