@@ -143,7 +143,7 @@ def worker(pipe: Connection, name: str, overrides: list[str], device_name: str, 
     loop = (
         reference(config, images, device, workers)
         if name == "reference"
-        else ours(config, images, device, {"plain": "none", "ships": "auto"}[name])
+        else ours(config, images, device, "none" if name == "plain" else config.accelerate)
     )
 
     def run(iterations: int) -> float:
