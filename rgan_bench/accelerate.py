@@ -5,6 +5,7 @@ else is compared with it by tests.
 """
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -14,6 +15,9 @@ from rgan_bench.errors import UserError, one_line
 
 Measured = dict[str, Tensor]
 Iteration = Callable[..., Measured]  # tensors of fixed shapes → scalars, and its state advanced in place
+
+# Adam says so in the warm-up, which is not captured.
+warnings.filterwarnings("ignore", message="This instance was constructed with capturable=True")
 
 WARM_UP = 3  # iterations before a capture, in which libraries allocate and choose what must not happen within one
 

@@ -55,12 +55,9 @@ def main() -> None:
         return statistics.median(near) / batch
 
     early, late = rate(arguments.early), rate(arguments.late)
-    for mark in (arguments.early, arguments.late):
-        print(
-            f"iteration {mark:>6,}: {rate(mark):8.2f} discriminator steps/s, {memory.get(mark, float('nan')):8.1f} MB"
-        )
-    print(f"speed, late to early: {late / early:.3f}; memory at each {arguments.early:,}: "
-          + " ".join(f"{value:.0f}" for value in memory.values()))  # fmt: skip
+    print(f"discriminator steps/s around each {arguments.early:,}:", *(f"{rate(mark):.2f}" for mark in memory))
+    print(f"late to early: {late / early:.3f}")
+    print(f"resident MB at each {arguments.early:,}:", *(f"{value:.0f}" for value in memory.values()))
 
 
 if __name__ == "__main__":

@@ -201,10 +201,10 @@ def test_one_bad_cell_does_not_stop_the_others(rgan_train: Callable, monkeypatch
     """One fails by a bug, one is refused, one diverges; the last still runs."""
     real = experiment.train
 
-    def train(state: object, data: object, config: Config) -> object:
+    def train(state: object, data: object, config: Config, *others: object) -> object:
         if config.loss.name == "sgan":
             raise RuntimeError("the device is on fire")
-        return real(state, data, config)
+        return real(state, data, config, *others)
 
     monkeypatch.setattr(experiment, "train", train)
     status, out, _ = rgan_train("-m", *FAST, "loss=sgan,hinge", "optim.lr=2e-4,-1")

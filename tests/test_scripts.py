@@ -1,0 +1,46 @@
+"""The benchmark scripts run and print what they promise. What they measure is not looked at: a test times nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(*arguments: str) -> str:
+    done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, cwd=ROOT, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_bench_train(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    text = run(
+        "scripts.bench_train", "arch.width=2", "--batch", "4", "--loss", "rsgan_gp", "--rounds", "2",
+        "--seconds", "0.2", "--workers", "0", "--device", "cpu", "--json", str(file),
+    )  # fmt: skip
+    assert "GFLOP an iteration, matrix rate" in text
+    report = json.loads(file.read_text())
+    assert list(report["rows"]) == ["reference", "plain", "ships"]
+    assert report["rows"]["reference"]["ratio"] == 1
+    for row in report["rows"].values():
+        assert 0 < row["slowest"] <= row["iterations_per_second"] <= row["fastest"]
+        assert 0 < row["of_floor"] < 1
+        assert row["peak_memory"] > 1e8
+
+
+def test_bench_fid(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    arguments = ["--features", "pixels", "--fakes", "300", "--real", "250", "--rounds", "1", "--json", str(file)]
+    assert "scores differ by" in run("scripts.bench_fid", *arguments)
+    report = json.loads(file.read_text())
+    assert len(report["rows"]) == 4
+    assert report["relative_difference"] < 1e-3
+    assert report["rows"]["rgan-fid, cold"]["score"] > 1
+
+
+def test_bench_length() -> None:
+    text = run("scripts.bench_length", "--early", "50", "--late", "100", "arch.width=2", "train.batch_size=4")
+    assert "late to early" in text
+    assert "resident MB" in text
