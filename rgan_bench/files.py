@@ -1,6 +1,8 @@
-"""Writing files so that a crash at any moment leaves the old content or the new, never half of one."""
+"""Writing files so that a crash at any moment leaves the old content or the new, never half of one; reading no more of
+other people's files than is allowed."""
 
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +33,34 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, previou
 
 def write_text_atomically(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def read_bounded(path: Path, file_bytes: int) -> bytes:
+    """
+    Args:
+        file_bytes: the limit of that name.
+
+    Raises:
+        ValueError: the file is larger; no more than that is read.
+    """
+    with path.open("rb") as file:
+        content = file.read(file_bytes + 1)
+    _check_length(len(content), file_bytes)
+    return content
+
+
+def read_member(archive: zipfile.ZipFile, name: str, file_bytes: int) -> bytes:
+    """
+    Raises:
+        ValueError: the member says that it is larger; nothing is unpacked. (More than it says is never unpacked.)
+    """
+    _check_length(archive.getinfo(name).file_size, file_bytes)
+    return archive.read(name)
+
+
+def _check_length(length: int, file_bytes: int) -> None:
+    if length > file_bytes:
+        raise ValueError(f"larger than limits.file_bytes={file_bytes}")
 
 
 def _flush_folder(folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 
 from rgan_bench.errors import UserError, one_line
+from rgan_bench.files import read_bounded, read_member
 
 # The published archives annotate a photo that is not theirs, and lack one annotation, which is published beside them.
 STRAY_ANNOTATION = "00000003_019.jpg.cat"
@@ -51,7 +52,7 @@ def find_files(sources: Iterable[Path], max_bytes: int) -> CatFiles:
                 if path.suffix.lower() == ".zip":
                     _add_zip(found, path, max_bytes)
                 elif path.is_file():
-                    _add(found, path.name, partial(_read_file, path, max_bytes))
+                    _add(found, path.name, partial(read_bounded, path, max_bytes))
         else:
             _add_zip(found, source, max_bytes)
     if not found.photos:
@@ -73,18 +74,6 @@ def _repair(found: CatFiles) -> None:
         found.repaired.append(f"{ADDED_ANNOTATION} added")
 
 
-def _read_file(path: Path, max_bytes: int) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(max_bytes + 1)
-    _check_length(len(content), max_bytes)
-    return content
-
-
-def _check_length(length: int, max_bytes: int) -> None:
-    if length > max_bytes:
-        raise ValueError(f"larger than limits.file_bytes={max_bytes}")
-
-
 def _add_zip(found: CatFiles, path: Path, max_bytes: int) -> None:
     try:
         archive = zipfile.ZipFile(path)  # stays open: photos are read from it while threads work
@@ -97,9 +86,8 @@ def _add_zip(found: CatFiles, path: Path, max_bytes: int) -> None:
 
     def reader(member: str) -> Reader:
         def read() -> bytes:
-            _check_length(archive.getinfo(member).file_size, max_bytes)
             with lock:
-                return archive.read(member)
+                return read_member(archive, member, max_bytes)
 
         return read
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from rgan_bench.data.dataset import ImageDataset, check_room
 from rgan_bench.data.decode import EXTENSIONS, decode
 from rgan_bench.errors import UserError, one_line
+from rgan_bench.files import read_bounded, read_member
 from rgan_bench.schema import LimitsConfig
 
 Reader = Callable[[str], bytes]  # name → content; what is larger than limits.file_bytes is refused unread
@@ -42,7 +43,9 @@ def load_images(
     """
     if root.is_dir():
         names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
-        return _load_names(names, _folder_reader(root, limits), root, size, limits, skip_corrupt, key)
+        return _load_names(
+            names, lambda name: read_bounded(root / name, limits.file_bytes), root, size, limits, skip_corrupt, key
+        )
     if not root.is_file():
         raise UserError(f"{key}={root}: there is no such folder or file; give a folder or a .zip of images")
     try:
@@ -51,31 +54,13 @@ def load_images(
     except Exception as error:  # what the directory of a broken archive says can fail in many ways
         raise UserError(f"{key}={root}: not a readable .zip ({one_line(error)}); give a folder or a .zip") from error
     with archive:  # members are unpacked one by one into memory, and never written anywhere: their names are only names
-        return _load_names(names, _zip_reader(archive, limits), root, size, limits, skip_corrupt, key)
+        return _load_names(
+            names, lambda name: read_member(archive, name, limits.file_bytes), root, size, limits, skip_corrupt, key
+        )
 
 
-def _folder_reader(root: Path, limits: LimitsConfig) -> Reader:
-    def read(name: str) -> bytes:
-        with (root / name).open("rb") as file:
-            content = file.read(limits.file_bytes + 1)
-        _check_length(len(content), limits)
-        return content
-
-    return read
-
-
-def _zip_reader(archive: zipfile.ZipFile, limits: LimitsConfig) -> Reader:
-    def read(name: str) -> bytes:
-        # No more than the declared size is ever unpacked, so that size is the one to look at.
-        _check_length(archive.getinfo(name).file_size, limits)
-        return archive.read(name)
-
-    return read
-
-
-def _check_length(length: int, limits: LimitsConfig) -> None:
-    if length > limits.file_bytes:
-        raise ValueError(f"larger than limits.file_bytes={limits.file_bytes}")
+def _read_below(root: Path, limits: LimitsConfig, name: str) -> bytes:
+    return read_bounded(root / name, limits.file_bytes)
 
 
 def _load_names(
