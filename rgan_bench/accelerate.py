@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from rgan_bench.convolutions import weight_gradients_as_products
 from rgan_bench.errors import UserError, one_line
 
 Measured = dict[str, Tensor]
@@ -27,7 +28,8 @@ class Accelerator:
 
     Attributes:
         plain: whether layouts and optimizers are to be PyTorch's plain ones.
-        ran: none, layout (channels last and fused Adam, eager), compile or graphs; for result.json.
+        ran: none, layout (eager; channels last, fused Adam, on a CPU some gradients as matrix products), compile or
+            graphs; for result.json.
     """
 
     def __init__(self, mode: str, device: torch.device, say: Callable[[str], None] = lambda text: None) -> None:
@@ -65,6 +67,8 @@ class Accelerator:
             for network in networks:
                 network.compile()
             return iteration
+        if self.ran == "layout" and self.device.type == "cpu":
+            return weight_gradients_as_products()(iteration)
         if self.ran != "graphs":
             return iteration
         started = time.perf_counter()

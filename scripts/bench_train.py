@@ -7,12 +7,13 @@
 (b) plain: accelerate=none. (c) ships: accelerate=auto. Both with the data set on the device.
 
 Each runs in a process of its own, which waits while another is timed; rounds alternate, in changing order. Shown are
-medians over the rounds, with the slowest and the fastest.
+medians over the rounds, with the slowest and the fastest; ratios are taken within each round, so that a machine whose
+speed changes from one to the next does not change them.
 
-"of floor" is F / (R · t): t is the time of an iteration, R the rate of a large matrix product (the best of some; the
-median over the rounds) at the precision that convolutions use (TF32 on a GPU), and F the floating-point operations of
-one iteration as torch.utils.flop_counter counts them in (c), 2 for a multiply-add. For networks of f_D and f_G a
-forward pass, without a penalty, and a backward pass at twice its forward pass, that is about
+"of floor" is F / (R · t): t is the time of an iteration, R the rate of a large matrix product (the best of some) at
+the precision that convolutions use (TF32 on a GPU), and F the floating-point operations of one iteration as
+torch.utils.flop_counter counts them in (c), 2 for a multiply-add. For networks of f_D and f_G a forward pass, without
+a penalty, and a backward pass at twice its forward pass, that is about
 
     F = n_d · (f_G + 2 · 3 f_D) + 3 f_G + r f_D + 2 f_D - w,
 
@@ -270,7 +271,6 @@ def measure(arguments: argparse.Namespace, pipes: dict[str, Connection]) -> dict
         rates.append(ask(counting, "rate"))  # in every round: the machine's speed may change from one to the next
         for name in list(pipes) if number % 2 == 0 else reversed(pipes):
             seconds[name].append(ask(name, "run", each[name]) / each[name])
-    rate = statistics.median(rates)
     rows = {}
     for name in pipes:
         typical = statistics.median(seconds[name])
@@ -278,14 +278,14 @@ def measure(arguments: argparse.Namespace, pipes: dict[str, Connection]) -> dict
             "iterations_per_second": 1 / typical,
             "slowest": 1 / max(seconds[name]),
             "fastest": 1 / min(seconds[name]),
-            "of_floor": flops / (rate * typical),
+            "of_floor": statistics.median(flops / (r * t) for r, t in zip(rates, seconds[name], strict=True)),
             "peak_memory": ask(name, "memory"),
         }
         if arguments.device.startswith("cuda"):
             rows[name]["gpu_busy"] = ask(name, "busy", max(20, each[name] // 10))
     if "reference" in rows:
-        for row in rows.values():
-            row["ratio"] = row["iterations_per_second"] / rows["reference"]["iterations_per_second"]
+        for name, row in rows.items():
+            row["ratio"] = statistics.median(a / t for a, t in zip(seconds["reference"], seconds[name], strict=True))
     return {
         "settings": vars(arguments),
         "flops": flops,

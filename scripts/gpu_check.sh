@@ -1,56 +1,89 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in one go, within nine minutes: tests, benchmarks, the beginning of a real run.
+# Everything that needs a GPU, in one go, within nine minutes: tests, benchmarks, and one run on real images.
 #
 #   scripts/gpu_check.sh [OUT]
 #
 # OUT (default benchmarks/gpu) gets the tables, JSON files, result.json and the newest grid. On a bare machine without
-# network, lay wheels of what is missing into ./wheelhouse first. CIFAR-10 as a .zip of images: RGAN_REAL_DATA=FILE;
-# without it the run uses the embedded shapes. Parts that fail are named at the end, and the rest goes on.
+# network, lay wheels of what is missing (of pytest too) into ./wheelhouse first. CIFAR-10 as a .zip of images:
+# RGAN_REAL_DATA=FILE; without it the run is on the embedded shapes. Parts that failed, or for which no time was left,
+# are named at the end. Called again with the same OUT, it does those, and the run goes on where it was.
+#
+# What is done can be made smaller, as for a rehearsal on a CPU (minutes):
+#   RGAN_CHECK_DEVICE=cpu RGAN_CHECK_OVERRIDES="arch.width=2 train.batch_size=4" RGAN_CHECK_SECONDS=0.2 \
+#   RGAN_CHECK_MARKS="4 8" RGAN_CHECK_FAKES=200 scripts/gpu_check.sh /tmp/rehearsal
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-benchmarks/gpu}
-mkdir -p "$out"
+device=${RGAN_CHECK_DEVICE:-cuda}
+read -ra overrides <<< "${RGAN_CHECK_OVERRIDES:-}"
+seconds=${RGAN_CHECK_SECONDS:-2}                        # of each loop, in each round of a benchmark
+read -ra marks <<< "${RGAN_CHECK_MARKS:-1000 10000 50000 100000}" # iterations at which the run is scored
+fakes=${RGAN_CHECK_FAKES:-50000}
+budget=${RGAN_CHECK_BUDGET:-530}                        # seconds for all of it
 python=${PYTHON:-python3}
-if [ -d wheelhouse ]; then
+mkdir -p "$out"
+if [ -d wheelhouse ] && [ ! -d .gpu-packages ]; then
   $python -m pip install --quiet --no-index --no-deps --target .gpu-packages wheelhouse/*.whl
 fi
 export PYTHONPATH="$PWD:$PWD/.gpu-packages${PYTHONPATH:+:$PYTHONPATH}"
 export RGAN_BENCH_CACHE="$PWD/.gpu-cache"
 failed=()
 
-part() {  # part NAME SECONDS COMMAND…: its output goes to OUT/NAME.txt
-  local name=$1 seconds=$2
+part() {  # part NAME SECONDS COMMAND…: its output goes to OUT/NAME.txt, which has this name only if it went well
+  local name=$1 limit=$2 left=$((budget - SECONDS)) status
   shift 2
-  echo "== $name"
-  timeout "$seconds" "$@" > "$out/$name.txt" 2>&1 || failed+=("$name (status $?)")
-  tail -n 12 "$out/$name.txt"
+  [ -e "$out/$name.txt" ] && return
+  if [ "$left" -le 5 ]; then
+    failed+=("$name (no time left)")
+    return
+  fi
+  echo "== $name (at $SECONDS s)"
+  timeout --signal=TERM --kill-after=10 $((limit < left ? limit : left)) "$@" > "$out/$name.unfinished.txt" 2>&1
+  status=$?
+  tail -n 12 "$out/$name.unfinished.txt"
+  if [ "$status" -eq 0 ]; then
+    mv "$out/$name.unfinished.txt" "$out/$name.txt"
+  else
+    failed+=("$name (status $status)")
+  fi
+}
+
+bench() {
+  local name=$1
+  shift
+  part "$name" 75 $python scripts/bench_train.py --device "$device" --rounds 3 --seconds "$seconds" --warm-up 10 \
+    --json "$out/$name.json" "$@" ${overrides[@]+"${overrides[@]}"}
 }
 
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$out/machine.txt" 2>&1
 $python -c 'import sys, torch; print(sys.version.split()[0], torch.__version__, torch.version.cuda)' >> "$out/machine.txt"
 cat "$out/machine.txt"
 
-bench() { part "$1" 60 $python scripts/bench_train.py --device cuda --rounds 3 --seconds 2 --warm-up 10 --json "$out/$1.json" "${@:2}"; }
-part tests 120 $python -m pytest -q -p no:cacheprovider -m gpu tests
+part tests 150 $python -m pytest -q -p no:cacheprovider -m gpu tests
 bench cnn32_rasgan --loss rasgan
-bench cnn32_wgangp --loss wgangp optim=wgangp
-bench cnn32_rsgan_gp --loss rsgan_gp
-bench cnn32_table2 --loss rasgan arch.spectral_norm=false arch.batch_norm=both
-bench dcgan64 --arch dcgan64 --batch 32
-bench dcgan128 --arch dcgan128 --batch 32
-bench dcgan256 --arch dcgan256 --batch 32
-bench cnn32_compile --loss rasgan --only ships accelerate=compile
-part scoring 90 $python -m scripts.bench_fid --device cuda --features efficientnet-lite0 --fakes 10000 --real 10000 --rounds 1 --json "$out/scoring.json"
 
 data=(data=demo)
 if [ -n "${RGAN_REAL_DATA:-}" ]; then data=(data=folder "data.root=$RGAN_REAL_DATA"); fi
-# A run of 100,000 iterations goes on where it was stopped: call this script again, or the command by itself.
-timeout --signal=TERM 90 $python -c 'from rgan_bench.cli.train import main; main()' loss=rasgan "${data[@]}" device=cuda \
-  "fid.features=[efficientnet-lite0]" fid.every=10000 output_root="$out/run" > "$out/run.txt" 2>&1
-tail -n 6 "$out/run.txt"
-for run in "$out"/run/*/; do
-  cp "$run/result.json" "$out/result.json"
-  cp "$(ls "$run"samples/*.png | tail -n 1)" "$out/grid.png"
+for mark in "${marks[@]}"; do  # each goes on where the one before ended, which is exact, and scores the generator there
+  part "run_$mark" 240 $python -c 'from rgan_bench.cli.train import main; main()' loss=rasgan "${data[@]}" \
+    ${overrides[@]+"${overrides[@]}"} device="$device" train.iterations="$mark" "fid.features=[efficientnet-lite0]" \
+    fid.num_samples="$fakes" fid.every=100000 output_root="$out/run"
 done
-echo "== failed: ${failed[*]:-nothing}"
+for run in "$out"/run/*/; do
+  [ -e "$run/result.json" ] && cp "$run/result.json" "$out/result.json"
+  newest=$(find "$run/samples" -name '*.png' | sort | tail -n 1)
+  [ -n "$newest" ] && cp "$newest" "$out/grid.png"
+done
+
+part scoring 90 $python -m scripts.bench_fid --device "$device" --features efficientnet-lite0 --fakes "$((fakes / 5))" \
+  --real "$((fakes / 5))" --rounds 1 --json "$out/scoring.json"
+bench cnn32_wgangp --loss wgangp optim=wgangp
+bench cnn32_rsgan_gp --loss rsgan_gp
+bench cnn32_table2 --loss rasgan arch.spectral_norm=false arch.batch_norm=both
+bench dcgan64 --arch dcgan64
+bench dcgan128 --arch dcgan128
+bench dcgan256 --arch dcgan256
+bench cnn32_compile --loss rasgan --only ships accelerate=compile
+
+echo "== failed: ${failed[*]:-nothing} (at $SECONDS s)"
 [ ${#failed[@]} -eq 0 ]

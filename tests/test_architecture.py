@@ -17,6 +17,7 @@ ROWS = [
     ["report.tables"],
     ["report.formats"],
     ["report.page"],
+    ["convolutions"],
     ["accelerate"],
     ["rng"],
     ["draws"],

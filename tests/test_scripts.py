@@ -41,6 +41,8 @@ def test_bench_fid(tmp_path: Path) -> None:
 
 
 def test_bench_length() -> None:
-    text = run("scripts.bench_length", "--early", "50", "--late", "100", "arch.width=2", "train.batch_size=4")
+    text = run(
+        "scripts.bench_length", "--early", "40", "--late", "120", "--rounds", "2", "arch.width=2", "train.batch_size=4"
+    )
     assert "late to early" in text
     assert "resident MB" in text
