@@ -52,7 +52,7 @@ bench() {
   local name=$1
   shift
   part "$name" 75 $python scripts/bench_train.py --device "$device" --rounds 3 --seconds "$seconds" --warm-up 10 \
-    --json "$out/$name.json" "$@" ${overrides[@]+"${overrides[@]}"}
+    --json "$out/$name.json" ${overrides[@]+"${overrides[@]}"} "$@"
 }
 
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$out/machine.txt" 2>&1
@@ -70,6 +70,7 @@ for mark in "${marks[@]}"; do  # each goes on where the one before ended, which 
     fid.num_samples="$fakes" fid.every=100000 output_root="$out/run"
 done
 for run in "$out"/run/*/; do
+  [ -d "$run" ] || continue
   [ -e "$run/result.json" ] && cp "$run/result.json" "$out/result.json"
   newest=$(find "$run/samples" -name '*.png' | sort | tail -n 1)
   [ -n "$newest" ] && cp "$newest" "$out/grid.png"
@@ -83,7 +84,7 @@ bench cnn32_table2 --loss rasgan arch.spectral_norm=false arch.batch_norm=both
 bench dcgan64 --arch dcgan64
 bench dcgan128 --arch dcgan128
 bench dcgan256 --arch dcgan256
-bench cnn32_compile --loss rasgan --only ships accelerate=compile
+bench cnn32_compile --loss rasgan accelerate=compile --only ships
 
 echo "== failed: ${failed[*]:-nothing} (at $SECONDS s)"
 [ ${#failed[@]} -eq 0 ]
