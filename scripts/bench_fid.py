@@ -119,7 +119,8 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         row["ratio_cached"] = rows["torch-fidelity, real statistics cached"]["seconds"] / row["seconds"]
     scores = [row["score"] for row in rows.values()]
     difference = (max(scores) - min(scores)) / abs(scores[0])
-    return {"settings": vars(arguments), "rows": rows, "relative_difference": difference, **machine(arguments.device)}
+    settings = {name: value for name, value in vars(arguments).items() if name not in ("json", "weights")}
+    return {"settings": settings, "rows": rows, "relative_difference": difference, **machine(arguments.device)}
 
 
 def main() -> None:

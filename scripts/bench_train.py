@@ -287,7 +287,7 @@ def measure(arguments: argparse.Namespace, pipes: dict[str, Connection]) -> dict
         for name, row in rows.items():
             row["ratio"] = statistics.median(a / t for a, t in zip(seconds["reference"], seconds[name], strict=True))
     return {
-        "settings": vars(arguments),
+        "settings": {name: value for name, value in vars(arguments).items() if name != "json"},
         "flops": flops,
         "matrix_rates": rates,
         "rows": rows,
