@@ -1,6 +1,6 @@
 """Scoring speed beside torch-fidelity's own command, on the same fakes and the same real images.
 
-    python scripts/bench_fid.py --features inception --weights FILE --fakes 1000 --real 1000
+    python -m scripts.bench_fid --features inception --weights FILE --fakes 1000 --real 1000
 
 Whole commands are timed, start-up included: `rgan-fid` draws the fakes from a checkpoint as it scores them, first with
 no statistics of the real images at hand and then with those of the first call; torch-fidelity's `fidelity` gets the

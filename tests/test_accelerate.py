@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from rgan_bench import convolutions
 from rgan_bench.accelerate import Accelerator, restore, snapshot
 from rgan_bench.config import group_options
+from rgan_bench.convolutions import weight_gradient
 from rgan_bench.data import load_data
 from rgan_bench.errors import UserError
 from rgan_bench.experiment import run_experiment
@@ -45,9 +47,20 @@ def assert_close(one: dict, two: dict) -> None:
 
 
 @pytest.mark.parametrize("loss", group_options("loss"))
-def test_layout_and_fused_adam_change_nothing_but_rounding(loss: str, tiny_config: Tiny) -> None:
+def test_what_a_cpu_gets_changes_nothing_but_rounding(
+    loss: str, tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layout, fused Adam and, for all layers instead of the wide ones alone, weight gradients as products."""
+    products = []
+    monkeypatch.setattr(convolutions, "FEWEST_CHANNELS", 0)
+    monkeypatch.setattr(
+        convolutions, "weight_gradient", lambda *arguments: products.append(1) or weight_gradient(*arguments)
+    )
     config = tiny_config(f"loss={loss}", f"arch.spectral_norm={loss == 'spectral_sgan'}", "arch.width=4")
-    plain, fast = (trained(config, mode, 3) for mode in ("none", "auto"))
+    plain = trained(config, "none", 3)
+    assert not products
+    fast = trained(config, "auto", 3)
+    assert len(products) >= 3 * (2 * 7 + 4)  # real, fake and what the generator learns from, in every iteration
     assert (plain["ran"], fast["ran"]) == ("none", "layout")
     assert_close(plain, fast)
 

@@ -1,7 +1,5 @@
 """Weight gradients as products against PyTorch's own, in float64."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -26,7 +24,7 @@ NOT_OURS = {
 
 
 @pytest.fixture
-def products(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def products(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One entry for each weight gradient that was computed as a product. Layers of any size are."""
     monkeypatch.setattr(convolutions, "FEWEST_CHANNELS", 0)
     count: list[int] = []
@@ -36,7 +34,7 @@ def products(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return weight_gradient(*arguments)
 
     monkeypatch.setattr(convolutions, "weight_gradient", counted)
-    yield count
+    return count
 
 
 def last(tensor: Tensor) -> Tensor:

@@ -42,17 +42,8 @@ def test_bench_fid(tmp_path: Path) -> None:
 
 def test_bench_length() -> None:
     text = run(
-        "scripts.bench_length",
-        "--early",
-        "40",
-        "--late",
-        "120",
-        "--rounds",
-        "2",
-        "--against",
-        "2",
-        "arch.width=2",
-        "train.batch_size=4",
-    )
+        "scripts.bench_length", "--early", "40", "--late", "120", "--rounds", "2", "--against", "2",
+        "arch.width=2", "train.batch_size=4",
+    )  # fmt: skip
     assert all(word in text for word in ("late to it", "early 2"))
     assert "resident MB" in text

@@ -59,10 +59,6 @@ def load_images(
         )
 
 
-def _read_below(root: Path, limits: LimitsConfig, name: str) -> bytes:
-    return read_bounded(root / name, limits.file_bytes)
-
-
 def _load_names(
     names: list[str], read: Reader, root: Path, size: int | None, limits: LimitsConfig, skip_corrupt: bool, key: str
 ) -> ImageDataset:
