@@ -125,16 +125,31 @@ def ours(config: Any, images: Any, device: Any, mode: str) -> Iterator[None]:
 # --- one process a loop -----------------------------------------------------------------------------------------------
 
 
+def composed(overrides: list[str]) -> Any:
+    """
+    Raises:
+        UserError: they are not settings of rgan-train.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+
+    from rgan_bench.config import config_dir, validate
+    from rgan_bench.errors import UserError, one_line
+
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            return validate(compose("config", overrides=[*overrides, "train.iterations=1000000000"]))
+    except HydraException as error:
+        raise UserError(one_line(error)) from error
+
+
 def worker(pipe: Connection, name: str, overrides: list[str], device_name: str, workers: int) -> None:
     """Obeys: ("run", iterations) → seconds; ("flops",); ("rate",); ("busy", iterations); ("memory",); None: ends."""
     import torch
-    from hydra import compose, initialize_config_dir
 
-    from rgan_bench.config import config_dir, validate
     from rgan_bench.devices import keep_freed_memory, resolve_device, set_numerics
 
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = validate(compose("config", overrides=[*overrides, "train.iterations=1000000000"]))
+    config = composed(overrides)
     device = resolve_device(device_name)
     set_numerics(False)
     if name == "ships" and device.type == "cpu":
@@ -238,6 +253,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         f"data.image_size={arguments.arch.removeprefix('cnn').removeprefix('dcgan')}", "data=folder", "data.root=none",
         *arguments.override,
     ]  # fmt: skip
+    composed(overrides)  # a mistake shows here, and not in each of the processes
     pipes, processes = {}, []
     context = multiprocessing.get_context("spawn")
     try:
@@ -348,7 +364,10 @@ def main() -> None:
         from rgan_bench.devices import resolve_device
 
         arguments.device = str(resolve_device("auto"))
-    report = bench(arguments)
+    from rgan_bench.errors import shown_as_one_line
+
+    with shown_as_one_line("bench_train"):
+        report = bench(arguments)
     show(report)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2, default=str) + "\n")

@@ -30,6 +30,15 @@ def test_bench_train(tmp_path: Path) -> None:
         assert row["peak_memory"] > 1e8
 
 
+def test_bench_train_refuses_what_rgan_train_refuses() -> None:
+    for arguments, text in ((("--loss", "nosuch"), "loss/nosuch"), (("arch.width=0",), "arch.width=0: must be at")):
+        command = [sys.executable, "-m", "scripts.bench_train", "--device", "cpu", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        assert text in done.stderr
+
+
 def test_bench_fid(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     arguments = ["--features", "pixels", "--fakes", "300", "--real", "250", "--rounds", "1", "--json", str(file)]
