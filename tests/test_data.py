@@ -3,8 +3,11 @@
 import hashlib
 import http.server
 import io
+import os
 import pickle
 import struct
+import subprocess
+import sys
 import tarfile
 import threading
 import tracemalloc
@@ -19,7 +22,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
-from rgan_bench.data import load_data
+from rgan_bench.data import demo, load_data
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.data.decode import decode
 from rgan_bench.data.folder import load_images
@@ -297,6 +300,38 @@ def test_demo_images_are_varied_and_antialiased() -> None:
 
 def test_demo_in_other_sizes() -> None:
     assert load_data(demo_config(10, 64), LIMITS).images.shape == (10, 3, 64, 64)
+    assert load_data(demo_config(2, 300), LIMITS).images.shape == (2, 3, 300, 300)  # one is more than a group's pixels
+
+
+DEMO_FINGERPRINT = "94aa8ce8c613a5e1"  # of 300 images of 32×32 from data_seed 0, on any machine
+
+
+def test_demo_images_are_pinned() -> None:
+    assert load_data(demo_config(), LIMITS).fingerprint == DEMO_FINGERPRINT
+
+
+def test_demo_images_do_not_depend_on_the_processor() -> None:
+    """Without the wide registers that this one has, PyTorch and NumPy compute as they would on an older one."""
+    from numpy._core import _multiarray_umath as numpy_core
+
+    wide = [name for name in numpy_core.__cpu_dispatch__ if numpy_core.__cpu_features__[name]]
+    if not wide and torch.backends.cpu.get_cpu_capability() == "DEFAULT":
+        pytest.skip("this processor has nothing to be switched off")
+    code = (
+        "import torch; from tests.test_data import LIMITS, demo_config, load_data; "
+        "print(torch.backends.cpu.get_cpu_capability(), load_data(demo_config(), LIMITS).fingerprint)"
+    )
+    root = Path(__file__).resolve().parent.parent
+    environment = os.environ | {"ATEN_CPU_CAPABILITY": "default", "NPY_DISABLE_CPU_FEATURES": " ".join(wide)}
+    environment["PYTHONPATH"] = str(root)
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["DEFAULT", DEMO_FINGERPRINT], run.stderr
+
+
+def test_the_sine_is_the_sine() -> None:
+    turns = np.linspace(-4, 4, 100_001)
+    assert np.abs(demo._sine(turns) - np.sin(2 * np.pi * turns)).max() < 1e-11
+    assert np.abs(demo._cosine(turns) - np.cos(2 * np.pi * turns)).max() < 1e-11
 
 
 # --- CIFAR-10 ---------------------------------------------------------------------------------------------------------
