@@ -113,6 +113,29 @@ def test_boxes_outside_have_no_area() -> None:
     assert face_crop(level_landmarks(250, 200, 0), 500, 375).shorter_side == 0
 
 
+@pytest.mark.parametrize(
+    ("landmarks", "wanted"),
+    [
+        # The middle of the eyes added first, the box begins at (113, 51); …
+        (
+            [154, 96, 244, 144, 198, 163, 110, 101, 172, 60, 292, 25, 110, 40, 173, 44, 300, 106],
+            (114, 52, 284, 222),
+        ),
+        # … the side times 0.4 instead of times 2, divided by 5, it ends at 234.
+        (
+            [214, 142, 270, 184, 239, 200, 172, 142, 270, 125, 248, 100, 207, 98, 189, 84, 316, 150],
+            (182, 115, 302, 235),
+        ),
+    ],
+)
+def test_boxes_are_the_author_s_to_the_last_bit(landmarks: list[int], wanted: tuple[int, ...]) -> None:
+    """Corners that lie on a whole pixel, where the order of sums and products decides which."""
+    crop = face_crop(landmarks, 500, 375)
+    assert box(crop) == wanted
+    across = landmarks[2] - landmarks[0], landmarks[3] - landmarks[1]
+    assert crop.degrees == math.atan2(across[1], across[0]) * 180 / math.pi
+
+
 def test_landmarks_are_nine_points() -> None:
     numbers = [float(i) for i in range(18)]
     assert parse_landmarks("9 " + " ".join(map(str, numbers)) + " \n") == numbers
