@@ -4,6 +4,7 @@ import csv
 import http.server
 import io
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -518,6 +519,43 @@ def test_faces_are_decoded_once(prepare: Callable, monkeypatch: pytest.MonkeyPat
     # The cache stands beside the folder, where the next preparation does not stumble over it.
     assert prepare("--source", "archives", "--out", "cat")[0] == 0
     assert len(load_data(cat_config(), LIMITS)) == 6
+
+
+def test_a_face_that_was_changed_at_equal_size_and_time_is_decoded_again(prepare: Callable) -> None:
+    """Length and time of writing were all that was looked at: the old pixels came from the cache."""
+    write_miniature(Path("archives"))
+    prepare("--source", "archives", "--out", "cat", "--sizes", "64")
+    face, other = Path("cat/64/00000001_000.png"), Path("cat/64/00000001_005.png")
+    length = max(face.stat().st_size, other.stat().st_size)
+    content = other.read_bytes()
+    face.write_bytes(face.read_bytes().ljust(length, b"\0"))  # what follows a PNG's end is not read
+    before = face.stat()
+    assert not torch.equal(*load_data(cat_config(), LIMITS).images[:2])
+    face.write_bytes(content.ljust(length, b"\0"))
+    os.utime(face, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = face.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert torch.equal(*load_data(cat_config(), LIMITS).images[:2])
+
+
+def test_a_link_that_leads_nowhere_is_named_among_the_faces(prepare: Callable) -> None:
+    write_miniature(Path("archives"))
+    prepare("--source", "archives", "--out", "cat", "--sizes", "64")
+    Path("cat/64/gone.png").symlink_to("/no/such/disk")
+    with pytest.raises(UserError, match=r"gone\.png cannot be read \(a link to /no/such/disk, .*\); remove it$"):
+        load_data(cat_config(), LIMITS)
+
+
+def test_faces_in_the_current_folder(prepare: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_miniature(Path("archives"))
+    prepare("--source", "archives", "--out", "cat", "--sizes", "64")
+    fingerprints = set()
+    for place, root in (("cat/64", "."), ("cat/64", "../64/"), (".", "cat/64")):
+        with monkeypatch.context() as patch:
+            patch.chdir(place)
+            fingerprints.add(load_data(cat_config(root), LIMITS).fingerprint)
+    assert len(fingerprints) == 1
+    assert sorted(path.name for path in Path("cat").glob("*")) == ["64", "64.uint8.npz", "report.csv"]
 
 
 def test_a_missing_folder_names_the_command() -> None:
