@@ -1,6 +1,7 @@
 """Writing files so that a crash at any moment leaves the old content or the new, never half of one; reading no more of
 other people's files than is allowed; finding all of them."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -103,10 +104,12 @@ def names_below(root: Path, on_error: Callable[[str, OSError], object]) -> Itera
 
     Links count as what they point to. A folder that several names lead to is looked through once, under the name that
     needs no link, where it has one: links in a circle end, and no file counts twice because of a link to its folder.
-    A link that leads nowhere is among the names, so that reading it fails and what it stood for is not lost in silence.
+    Nothing is lost in silence: a link that leads nowhere is among the names, so that reading it fails.
 
     Args:
         on_error: gets the name of a folder that cannot be listed ("" for `root`) and why; the others go on after it.
+            So it does for a link that leads nowhere and has no suffix, which was one to a folder if any was: to one on
+            a disk that is not there today, say.
     """
     seen: set[tuple[int, int]] = set()
     links = [""]  # to folders, and the root; what needs a link comes after all that does not
@@ -133,6 +136,8 @@ def names_below(root: Path, on_error: Callable[[str, OSError], object]) -> Itera
                 kind = _kind(entry)
                 if kind == "folder":
                     (links if entry.is_symlink() else folders).append(below)
+                elif kind == "nowhere" and not Path(below).suffix:
+                    on_error(below, _leads_nowhere(root / below))
                 elif kind != "other":
                     yield below
 
@@ -148,9 +153,7 @@ def read_below(root: Path, name: str, file_bytes: int) -> bytes:
     try:
         return read_bounded(path, file_bytes)
     except FileNotFoundError:
-        if path.is_symlink():
-            raise FileNotFoundError(f"a link to {path.readlink()}, where nothing is") from None
-        raise
+        raise _leads_nowhere(path) from None
 
 
 def listing_digest(root: Path) -> str:
@@ -189,3 +192,14 @@ def _kind(entry: "os.DirEntry[str]") -> str:
     except OSError:
         return "nowhere"
     return "other"
+
+
+def _leads_nowhere(path: Path) -> OSError:
+    """Why; the system's own words leave out where the link leads."""
+    try:
+        path.stat()
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))  # it is there by now
+    except FileNotFoundError as error:
+        return FileNotFoundError(f"a link to {path.readlink()}, where nothing is") if path.is_symlink() else error
+    except OSError as error:
+        return error

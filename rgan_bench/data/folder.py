@@ -82,26 +82,18 @@ class _Request:
 
         def without(name: str, error: OSError) -> None:
             nonlocal unlisted
-            place = f"the folder {name}" if name else "it"
-            if not name or not self.skip_corrupt:
+            if not name:
+                raise UserError(f"{self.what}: cannot be listed ({reason(error)}); give a folder or a .zip") from error
+            problem = f"{self.what}: the folder {name} cannot be listed ({reason(error)})"
+            if not self.skip_corrupt:
                 raise UserError(
-                    f"{self.what}: {place} cannot be listed ({reason(error)}), so that its images would be missing; "
-                    f"give yourself the permission{self.or_else if name else ''}"
+                    f"{problem}, so its images would be missing; mend it, or remove it{self.or_else}"
                 ) from error
-            say(f"{self.what}: {place} cannot be listed ({reason(error)}); going on without its images")
+            say(f"{problem}; going on without its images")
             unlisted += 1
 
-        names = [name for name in names_below(self.root, without) if _is_image(name) or self.is_lost(name)]
+        names = [name for name in names_below(self.root, without) if _is_image(name)]
         return self.read(names, lambda name: read_below(self.root, name, self.limits.file_bytes), unlisted)
-
-    def is_lost(self, name: str) -> bool:
-        """A link that leads nowhere may have been one to a folder of images: a disk that is not there today."""
-        if PurePosixPath(name).suffix:
-            return False
-        try:
-            return is_folder(self.root / name) is None
-        except OSError:
-            return True
 
     def from_archive(self) -> ImageDataset:
         try:
@@ -155,8 +147,7 @@ class _Request:
             return decode(read(name), size, self.limits.image_pixels)
         except Exception as error:  # Pillow and zipfile raise many kinds on broken files
             why = "not an image" if isinstance(error, UnidentifiedImageError) else reason(error)
-            place = f"the image {name}" if _is_image(name) else name
-            raise UserError(f"{self.what}: {place} cannot be read ({why}); remove it{self.or_else}") from error
+            raise UserError(f"{self.what}: the image {name} cannot be read ({why}); remove it{self.or_else}") from error
 
 
 def _is_image(name: str) -> bool:
