@@ -280,6 +280,9 @@ def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
             load_data(folder_config(tmp_path / "images"), LIMITS)
         with pytest.raises(UserError, match=r"class_1/deep: cannot be reached \(Permission denied\)"):
             load_data(folder_config(tmp_path / "images" / "class_1" / "deep"), LIMITS)
+        for root in (tmp_path / "images" / "class_1", tmp_path / "images" / "class_1" / "deep"):
+            with pytest.raises(UserError, match=r"data=cifar10: .*Permission denied"):
+                load_data(cifar10_config(root), LIMITS)
     finally:
         (tmp_path / "images" / "class_1").chmod(0o755)
 
@@ -628,6 +631,30 @@ def test_cifar10_without_network_says_which_file_to_put_where(tmp_path: Path, mo
     with pytest.raises(UserError, match=rf"put the file cifar-10-python\.tar\.gz into {root}"):
         load_data(cifar10_config(root), LIMITS)
     assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    ("root", "message"),
+    [
+        ("file", r"data\.root=\S*file is a file; give the folder that holds cifar-10-python\.tar\.gz"),
+        ("file/deeper", "Not a directory"),
+        ("x" * 300, "File name too long"),
+        ("circle", "Too many levels of symbolic links"),
+        ("zero\0byte", "null byte"),
+        ("damaged", r"cifar-10-python\.tar\.gz is there, but damaged: .*Connection refused"),
+    ],
+)
+def test_cifar10_roots_that_cannot_be_used(
+    root: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "cifar-10-python.tar.gz").write_bytes(b"half of it")
+    with pytest.raises(UserError, match=rf"data=cifar10: .*{message}"):
+        load_data(cifar10_config(tmp_path / root), LIMITS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["circle", "damaged", "file"]
 
 
 # --- the tensor -------------------------------------------------------------------------------------------------------
