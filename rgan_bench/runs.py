@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +13,52 @@ from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_text_atomically
 from rgan_bench.schema import Config
 
+# What decides the trained weights, the seed aside (which folder names show by itself). Frozen: folder names hash these
+# keys and their values, so that a key taken away or renamed would orphan every run that anybody has.
+COUNTED = {
+    "loss": ("comparison", "function", "generator", "penalty", "penalty_weight"),
+    "arch": ("name", "image_size", "latent_dim", "width", "pac", "spectral_norm", "batch_norm", "activation"),
+    "data": ("name", "image_size", "root", "num_images", "data_seed"),
+    "optim": ("lr", "betas", "n_d"),
+}
+# Younger keys that decide them too: the value at which the feature does not exist, and the release that brought it.
+# At that value a key is no part of the identity, so that the runs of before keep their names.
+NEUTRAL: dict[str, tuple[Any, str]] = {}
+# What does not: names, cadences, scoring, how the same numbers are computed, where things are kept.
+WITHOUT_EFFECT = (
+    *("loss.name", "data.on_corrupt", "train.iterations", "train.log_every", "train.sample_every"),
+    *("train.checkpoint_every", "train.keep", "train.on_divergence", "fid.*", "limits.*"),
+    *("deterministic", "accelerate", "seed", "device", "output_root"),
+)
 
-def identity(config: Config) -> dict[str, Any]:
-    """Exactly the settings that change the trained weights, the seed aside (which folder names show by itself).
 
-    Not among them: names, the number of iterations, cadences, scoring, the device, where downloads are kept.
+def identity_of(config: dict[str, Any]) -> dict[str, Any]:
+    """Exactly the settings that change the trained weights, the seed aside.
+
+    Args:
+        config: nested, as `dataclasses.asdict` and result.json have it; keys that are younger than it may be missing.
     """
-    loss = asdict(config.loss)
-    del loss["name"]
-    if loss["penalty"] == "none":
-        del loss["penalty_weight"]
-    data = asdict(config.data)
-    if config.data.name == "folder":
-        data["root"] = str(Path(config.data.root).resolve())  # which images: two paths, two data sets
-        del data["on_corrupt"]
-    else:
-        data.pop("root", None)
-    arch = asdict(config.arch)
-    return {
-        "loss": loss,
-        "arch": arch,
-        "data": data,
-        "optim": asdict(config.optim),
-        "batch_size": config.train.batch_size,
+    found = {
+        group: {key: config[group][key] for key in keys if key in config[group]} for group, keys in COUNTED.items()
     }
+    if found["loss"]["penalty"] == "none":
+        del found["loss"]["penalty_weight"]
+    if found["data"]["name"] == "folder":
+        found["data"]["root"] = str(Path(found["data"]["root"]).resolve())  # which images: two paths, two data sets
+    else:
+        found["data"].pop("root", None)
+    found["batch_size"] = config["train"]["batch_size"]
+    for key, (neutral, _) in NEUTRAL.items():
+        *groups, last = key.split(".")
+        value = reduce(lambda part, group: part.get(group, {}), groups, config).get(last, neutral)
+        if value != neutral:
+            found[key] = value
+    return found
 
 
 def run_name(config: Config) -> str:
     """<data>_<arch>_<loss>_<hash>_seed<seed>."""
-    digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps(identity_of(asdict(config)), sort_keys=True).encode()).hexdigest()[:8]
     return f"{config.data.name}_{config.arch.name}_{config.loss.name}_{digest}_seed{config.seed}"
 
 

@@ -1,15 +1,19 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rgan_bench import runs
+from rgan_bench.config import known_keys
 from rgan_bench.errors import UserError
 from rgan_bench.files import write_atomically, write_text_atomically
 from rgan_bench.protocol import Protocol, ScoreHistory
-from rgan_bench.runs import RunFolder, run_name
+from rgan_bench.runs import COUNTED, NEUTRAL, WITHOUT_EFFECT, RunFolder, identity_of, run_name
 from rgan_bench.schema import Config
 
 Compose = Callable[..., Config]
@@ -46,6 +50,11 @@ OTHER_WEIGHTS = [
 ]
 
 
+NAMES = [
+    line.split(maxsplit=1) for line in (Path(__file__).parent / "golden" / "run_names.txt").read_text().splitlines()
+]
+
+
 def the_hash(config: Config) -> str:
     return run_name(config).split("_")[-2]
 
@@ -55,6 +64,35 @@ def test_the_name_says_what_the_run_is(compose_config: Compose) -> None:
     assert parts.startswith("demo_cnn32_rasgan_gp_")
     assert parts.endswith("_seed7")
     assert len(parts.split("_")[-2]) == 8
+
+
+def test_folders_keep_their_names_for_ever(compose_config: Compose) -> None:
+    for name, *overrides in NAMES[1:]:  # the first line says what the file is
+        assert run_name(compose_config(*" ".join(overrides).split())) == name, overrides
+    assert len(NAMES) > 40
+
+
+def test_every_key_is_counted_neutral_or_without_effect() -> None:
+    """A new key must say which it is; else it would rename every run, or train two different runs in one folder."""
+    counted = {f"{group}.{key}" for group, keys in COUNTED.items() for key in keys} | {"train.batch_size"}
+    for key in known_keys():
+        if key in ("loss", "arch", "data", "optim", "experiment"):  # groups
+            continue
+        kinds = [key in counted, key in NEUTRAL, any(fnmatch(key, pattern) for pattern in WITHOUT_EFFECT)]
+        assert sum(kinds) == 1, f"{key}: belongs into one of COUNTED, NEUTRAL, WITHOUT_EFFECT"
+    assert counted <= set(known_keys())  # those of before are there for ever
+
+
+def test_a_younger_key_counts_only_away_from_its_neutral_value(
+    compose_config: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = asdict(compose_config())
+    monkeypatch.setattr(runs, "NEUTRAL", {"loss.estimator": ("plain", "0.2.0"), "ema.half_life": (0, "0.2.0")})
+    assert identity_of({**old, "loss": {**old["loss"], "estimator": "plain"}, "ema": {"half_life": 0}}) == identity_of(
+        old
+    )
+    assert identity_of({**old, "ema": {"half_life": 5}}) == {**identity_of(old), "ema.half_life": 5}
+    assert identity_of({**old, "loss": {**old["loss"], "estimator": "mvue"}})["loss.estimator"] == "mvue"
 
 
 @pytest.mark.parametrize("override", SAME_WEIGHTS)
