@@ -96,8 +96,8 @@ def test_steps_are_adam_on_the_losses(name: str, tiny_config: Tiny) -> None:
     torch.testing.assert_close(measured["logits/fake"], fake_logits.detach().mean())
     torch.testing.assert_close(measured["gradient_norm/discriminator"], norm)
 
-    real_logits = plain.discriminator(real) if loss.needs_real_for_generator else None
-    value = loss.generator(real_logits, plain.discriminator(plain.generator(z[1])))
+    fake_logits = plain.discriminator(plain.generator(z[1]))
+    value = loss.generator(plain.discriminator(real) if loss.needs_real_for_generator else None, fake_logits)
     generator_adam.zero_grad()
     value.backward()
     generator_adam.step()
@@ -112,7 +112,7 @@ def test_steps_are_adam_on_the_losses(name: str, tiny_config: Tiny) -> None:
     ("overrides", "passes"),
     [
         (("loss=sgan",), 3),  # real, fake; fake
-        (("loss=rasgan",), 4),  # real, fake; real, fake
+        (("loss=rasgan",), 4),  # real, fake; fake, real
         (("loss=rasgan", "optim.n_d=3"), 8),
         (("loss=wgangp",), 4),  # real, fake, mixed; fake
     ],
