@@ -1,7 +1,9 @@
 """Writing files so that a crash at any moment leaves the old content or the new, never half of one; reading no more of
 other people's files than is allowed."""
 
+import hashlib
 import os
+import secrets
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, previou
     Raises:
         OSError: no space, no permission; `path` is then as it was, and no temporary file is left.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Not the process's number alone: on a shared file system two machines may have the same one.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as file:
             write(file)
@@ -58,6 +61,12 @@ def read_member(archive: zipfile.ZipFile, name: str, file_bytes: int) -> bytes:
     return archive.read(name)
 
 
+def digest(path: Path) -> str:
+    """16 hexadecimal digits of the content's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
 def _check_length(length: int, file_bytes: int) -> None:
     if length > file_bytes:
         raise ValueError(f"larger than limits.file_bytes={file_bytes}")
@@ -71,3 +80,9 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def listing_digest(root: Path) -> str:
+    """Changes with the files below."""
+    paths = sorted(root.rglob("*")) if root.is_dir() else [root]
+    return hashlib.sha256(repr([(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]).encode()).hexdigest()

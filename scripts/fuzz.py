@@ -297,7 +297,7 @@ def fuzz_commands(count: int, seed: int) -> dict[str, Any]:
     outcomes: collections.Counter[str] = collections.Counter()
     reached: list[bool] = []
 
-    def run_experiment(config: Any, hydra_files: dict[str, str], command: str) -> None:
+    def run_experiment(config: Any, hydra_files: dict[str, str], command: str, *, wait: bool) -> None:
         reached.append(True)
         raise Reached
 

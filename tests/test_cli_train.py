@@ -127,7 +127,7 @@ def test_a_finished_run_says_so_without_importing_torch(rgan_train: Callable) ->
         "try: train.main()\nexcept SystemExit as leaving: print(leaving.code, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, *TINY], capture_output=True, text=True)
-    assert "finished already" in done.stdout
+    assert "already finished" in done.stdout
     assert "fd_pixels" in done.stdout
     assert done.stdout.endswith("0 False\n")
     assert (only_run() / "result.json").read_bytes() == before

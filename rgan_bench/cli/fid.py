@@ -12,6 +12,8 @@ from rgan_bench.config import group_options, load_group_option, root_defaults
 from rgan_bench.console import RANK_DEFICIENT, score_label
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
 from rgan_bench.schema import CHECKS, FEATURES, DemoConfig, FidConfig, FolderConfig, LimitsConfig
+from rgan_bench.stops import interrupts_raise
+from rgan_bench.streams import prepare_streams
 
 if TYPE_CHECKING:
     from rgan_bench.data.dataset import ImageDataset
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
+    prepare_streams(tolerant=False)
     with shown_as_one_line("rgan-fid"):
         run(parser().parse_args())
 
@@ -49,6 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     check(arguments)
     from rgan_bench.devices import keep_freed_memory, resolve_device  # torch: only once the arguments are right
 
+    interrupts_raise()
     device = resolve_device(arguments.device)
     if device.type == "cpu":
         keep_freed_memory()

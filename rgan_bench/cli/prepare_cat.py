@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from rgan_bench.config import root_defaults
 from rgan_bench.errors import UserError, shown_as_one_line
+from rgan_bench.stops import interrupts_raise
+from rgan_bench.streams import prepare_streams
 
 if TYPE_CHECKING:
     from rgan_bench.cat.prepare import Outcome
@@ -18,6 +20,7 @@ DOWNLOADS = Path("data") / "cat_dataset"
 
 
 def main() -> None:
+    prepare_streams(tolerant=False)
     with shown_as_one_line("rgan-prepare-cat"):
         run(parser().parse_args())
 
@@ -52,6 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
     from rgan_bench.cat.prepare import Job, prepare, write_report
     from rgan_bench.cat.source import find_files, outliers
 
+    interrupts_raise()
     if arguments.download:
         download(sources[0])
     limits = root_defaults()["limits"]
