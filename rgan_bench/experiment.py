@@ -16,6 +16,7 @@ from rgan_bench.devices import keep_freed_memory, resolve_device, set_numerics
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_atomically
 from rgan_bench.health import Tolerated, not_finite, pairwise_sd
+from rgan_bench.memory import check_memory
 from rgan_bench.protocol import ScoreHistory
 from rgan_bench.record import GRID, summary_of
 from rgan_bench.resume import resume
@@ -91,6 +92,7 @@ class Experiment:
         set_numerics(config.deterministic)
         if self.device.type == "cpu" and config.accelerate != "none":
             keep_freed_memory()
+        check_memory(config, self.device)
         self.signature = source_signature(config.data)  # before the files are read: what changes meanwhile is noticed
         data = load_data(config.data, config.limits)
         needed = config.train.batch_size * config.arch.pac

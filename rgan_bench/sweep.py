@@ -18,7 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rgan_bench.config import leaves, validate
@@ -129,9 +129,9 @@ class WatchSweep(Callback):
         Raises:
             UserError: two cells would train the same run; another sweep uses the folder, or it cannot be written.
         """
+        sweep = Sweep(Path(config.hydra.sweep.dir))
         batch = expand(config)
         folders = plan_folders(config, batch)
-        sweep = Sweep(Path(config.hydra.sweep.dir))
         try:
             sweep.folder.mkdir(parents=True, exist_ok=True)
             self.holding.enter_context(held(sweep.lock))
@@ -183,7 +183,8 @@ def plan_folders(config: DictConfig, batch: list[list[str]]) -> list[str]:
     folders = []
     for number, overrides in enumerate(batch):
         try:
-            cell = validate(loader.load_sweep_config(config, overrides))
+            composed = loader.load_sweep_config(config, overrides)
+            cell = validate(OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]))
         except UserError:
             folders.append("")
             continue

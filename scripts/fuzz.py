@@ -3,11 +3,13 @@
     python scripts/fuzz.py images --count 1000
     python scripts/fuzz.py checkpoints --count 500
     python scripts/fuzz.py commands --count 500
+    python scripts/fuzz.py stops --count 100
 
 Images: each must be read or refused with a reason, within 5 seconds and 1 GB of memory. Checkpoints: each must be
 refused in one line, or hold what it held before it was damaged; where the damage was done behind the checksums' back,
-anything but a crash. Command lines: each must compose, or be refused in one line. Prints the counts; the exit status
-is 1 where anything is not as it must be. It takes a seed, and names what fails, so that it can be looked at.
+anything but a crash. Command lines: each must compose, or be refused in one line. Stops: see fuzz_stops.py. Prints
+the counts; the exit status is 1 where anything is not as it must be. It takes a seed, and names what fails, so that it
+can be looked at.
 """
 
 import argparse
@@ -29,6 +31,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from scripts.fuzz_stops import fuzz_stops
 
 SECONDS, MEGABYTES = 5.0, 1000.0
 
@@ -371,6 +375,7 @@ TARGETS: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "images": fuzz_images,
     "checkpoints": fuzz_checkpoints,
     "commands": fuzz_commands,
+    "stops": fuzz_stops,
 }
 
 
@@ -378,7 +383,7 @@ def in_own_process(target: str, count: int, seed: int) -> dict[str, Any]:
     """A crash of the interpreter is then a result too."""
     command = [sys.executable, "-m", "scripts.fuzz", target, "--count", str(count), "--seed", str(seed), "--json"]
     root = Path(__file__).resolve().parent.parent
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60 + 5 * count)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60 + 20 * count)
     if not done.stdout:
         return {"wrong": [f"ended with status {done.returncode}: {done.stderr[-1000:]}"]}
     return json.loads(done.stdout.splitlines()[-1])

@@ -33,7 +33,7 @@ ROWS = [
     ["data"],
     ["devices"],
     ["provenance"],
-    ["checkpoint", "state"],
+    ["checkpoint", "state", "memory"],
     ["store", "health"],
     ["steps", "resume"],
     ["sampling", "extractors", "record"],

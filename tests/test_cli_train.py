@@ -302,6 +302,8 @@ REFUSED = {
     "data=folder data.root=nowhere": r"data\.root=nowhere: there is no such folder or file",
     DEMO + "train.batch_size=20000": r"train\.batch_size=20000: a batch draws 20000 distinct images, .*10000 images",
     DEMO + "fid.num_real=20000": r"fid\.num_real=20000: the data set has 10000 images",
+    DEMO + "arch.width=20000": r"arch\.width=20000: .* take [\d,.]+ GiB of memory, and [\d.]+ GiB are free",
+    DEMO + "arch.width=2000000000": r"arch\.width=2000000000: too large",
     DEMO + "device=cuda:99": r"device=cuda:99: ",
     "data=demo fid.weights=nowhere.pth": r"fid\.weights=nowhere\.pth: there is no such file",
 }  # fmt: skip
