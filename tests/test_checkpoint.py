@@ -1,4 +1,8 @@
+import errno
+import io
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -7,6 +11,7 @@ import pytest
 import torch
 
 import rgan_bench
+from rgan_bench import checkpoint
 from rgan_bench.checkpoint import KEYS, last_checkpoint, load_checkpoint, load_generator, save_checkpoint
 from rgan_bench.errors import UserError
 from rgan_bench.schema import Config
@@ -104,11 +109,101 @@ def test_a_full_disk_leaves_the_old_checkpoint(content: dict, tmp_path: Path) ->
         "import resource, signal, torch, sys; from pathlib import Path; from rgan_bench.checkpoint import *\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999))\n"
         "try: save_checkpoint(Path(sys.argv[1]), {'iteration': 9, 'x': torch.zeros(10**6)})\n"
-        "except OSError as error: print('refused')"
+        "except OSError as error: print(error)"
     )
-    import sys
-
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
-    assert done.stdout == "refused\n", done.stderr
+    assert done.stdout == "[Errno 27] File too large\n", done.stderr
     assert load_checkpoint(path)["iteration"] == 0
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.pt"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full: Linux has one")
+def test_a_full_disk_is_called_that(content: dict, tmp_path: Path) -> None:
+    (tmp_path / f".a.pt.{os.getpid()}.tmp").symlink_to("/dev/full")  # where it will be written
+    with pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device$"):
+        save_checkpoint(tmp_path / "a.pt", content)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("room", [0, 100, 5000, 20_000])
+def test_whichever_write_fails_its_error_is_the_one_that_is_raised(content: dict, room: int) -> None:
+    class Disk(io.BytesIO):
+        def write(self, data: bytes) -> int:
+            if self.tell() + len(data) > room:
+                raise OSError(errno.EDQUOT, "Disk quota exceeded")
+            return super().write(data)
+
+    with pytest.raises(OSError, match="Disk quota exceeded"):
+        checkpoint._save(content, Disk())
+
+
+def test_what_cannot_be_saved_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="unsaveable"):
+        save_checkpoint(tmp_path / "a.pt", {"x": Unsaveable()})
+    assert list(tmp_path.iterdir()) == []
+
+
+class Unsaveable:
+    def __reduce__(self) -> tuple:
+        raise RuntimeError("unsaveable")
+
+
+# --- tensors of other kinds -------------------------------------------------------------------------------------------
+
+OTHER_KINDS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "sparse": lambda tensor: tensor.to_sparse(),
+    "csr": lambda tensor: tensor.to_sparse_csr(),
+    "complex": lambda tensor: tensor.to(torch.complex64),
+    "meta": lambda tensor: tensor.to("meta"),
+    "quantized": lambda tensor: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+@pytest.mark.parametrize("place", ["generator", "scores"])
+def test_tensors_of_other_kinds_are_refused(kind: str, place: str, content: dict, tmp_path: Path) -> None:
+    weights = content["generator"]
+    other = OTHER_KINDS[kind](weights["project.weight"])
+    if place == "generator":
+        weights["project.weight"] = other
+    else:
+        content["scores"] = ({"deep": [other]},)
+    save_checkpoint(tmp_path / "a.pt", content)
+    with pytest.raises(UserError, match=rf"{tmp_path}/a.pt: (not a|cannot be read as a) checkpoint") as refusal:
+        load_generator(tmp_path / "a.pt")
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_content_that_holds_itself_can_be_looked_through(content: dict, tmp_path: Path) -> None:
+    content["scores"] = [content]
+    for _ in range(5000):
+        content["scores"] = [content["scores"]]
+    assert len(list(checkpoint._tensors(content))) == len(list(checkpoint._tensors({**content, "scores": []})))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight: weight[:1].clone().expand_as(weight),  # one row, said to be all of them
+        lambda weight: weight.double(),
+        lambda weight: weight.clone().requires_grad_(),
+        lambda weight: weight.t().contiguous().t(),
+    ],
+    ids=["expanded", "double", "with gradient", "turned"],
+)
+def test_weights_are_copied_however_they_lie(change: Callable, content: dict, tmp_path: Path) -> None:
+    wanted = change(content["generator"]["project.weight"])
+    content["generator"]["project.weight"] = wanted
+    save_checkpoint(tmp_path / "a.pt", content)
+    weight = load_generator(tmp_path / "a.pt").project.weight
+    assert torch.equal(weight, wanted.float())
+    assert (weight.dtype, weight.is_contiguous(), weight.requires_grad) == (torch.float32, True, False)
+
+
+@pytest.mark.parametrize("other", [[], {}, None, {1: 2}, {"project.weight": "x"}, torch.zeros(2)], ids=repr)
+def test_a_generator_that_is_something_else_is_refused(other: object, content: dict, tmp_path: Path) -> None:
+    content["generator"] = other
+    save_checkpoint(tmp_path / "a.pt", content)
+    with pytest.raises(UserError, match="its generator is not the arch=cnn32 of width 2"):
+        load_generator(tmp_path / "a.pt")
