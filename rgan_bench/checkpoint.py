@@ -80,7 +80,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise Damaged(f"{path}: cannot be read as a checkpoint ({_first_sentence(error)})") from error
     if not isinstance(content, dict) or not all(key in content for key in KEYS):
         raise Damaged(f"{path}: not a checkpoint of rgan-train (it must hold {', '.join(KEYS)})")
-    if type(content["iteration"]) is not int or content["iteration"] < 0 or not isinstance(content["config"], dict):
+    iteration = content["iteration"]
+    if type(iteration) is not int or not 0 <= iteration < 2**63 or not isinstance(content["config"], dict):
         raise Damaged(f"{path}: not a checkpoint of rgan-train (its iteration or config is of another kind)")
     for tensor in _tensors(content):
         # They cannot be copied into weights; complex numbers can, with half of each silently left out.
