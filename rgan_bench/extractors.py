@@ -127,7 +127,7 @@ def create_extractor(features: str, device: torch.device, weights: str | None = 
     _check_inception(path, "fid.weights" if weights is not None else "the downloaded weights")
     try:
         network = _create("inception-v3-compat", "2048", device, path)
-    except RuntimeError as error:  # the right names and a wrong shape, or a name missing
+    except Exception as error:  # a name missing, a wrong shape, or anything in the place of a tensor
         raise UserError(
             f"fid.weights={path}: does not fit torch-fidelity's Inception ({one_line(error)[:200]})"
         ) from error
@@ -196,7 +196,8 @@ def _check_inception(path: Path, what: str) -> None:
             f"weights, as in {inception.URL_INCEPTION_V3}"
         ) from error
     wanted = {"Conv2d_1a_3x3.conv.weight": (32, 3, 3, 3), "fc.weight": (1008, 2048)}
-    found = {key: tuple(content[key].shape) for key in wanted if isinstance(content, dict) and key in content}
+    content = content if isinstance(content, dict) else {}
+    found = {key: tuple(getattr(content.get(key), "shape", ())) for key in wanted}
     if found != wanted:
         raise UserError(
             f"{what}={path}: holds other weights than torch-fidelity's Inception (its fc.weight is 1008×2048); "
