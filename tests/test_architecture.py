@@ -11,7 +11,7 @@ ROWS = [
     ["schema", "protocol", "cat", "cat.geometry", "cat.source", "cat.download"],
     ["cat.prepare"],
     ["config"],
-    ["console", "runs", "locks"],
+    ["console", "runs", "locks", "fid_json"],
     ["sweep"],
     ["report", "report.runs"],
     ["report.tables"],
@@ -40,7 +40,7 @@ ROWS = [
     ["experiment"],
     ["cli", "cli.train", "cli.fid", "cli.prepare_cat", "cli.table"],
 ]
-TORCH_FREE = ["errors", "files", "schema", "protocol", "config", "console", "runs", "locks", "sweep"]
+TORCH_FREE = ["errors", "files", "schema", "protocol", "config", "console", "runs", "locks", "fid_json", "sweep"]
 TORCH_FREE += ["report", "report.runs", "report.tables", "report.formats", "report.page"]
 TORCH_FREE += ["cat", "cat.geometry", "cat.source", "cat.download", "cat.prepare"]
 TORCH_FREE += ["cli.train", "cli.fid", "cli.prepare_cat", "cli.table"]
