@@ -12,7 +12,8 @@ def resume(state: TrainState, store: CheckpointStore, folder: RunFolder, data: I
     """Brings the state to the folder's newest whole checkpoint, if there is one. The folder must be held.
 
     Raises:
-        UserError: no checkpoint is whole, or it is of other images or another architecture, or further than asked for.
+        UserError: no checkpoint is whole, or it is of other images, networks or hyperparameters, or has come
+            further than is asked for.
     """
     folder.clear_leftovers()
     store.clear_leftovers()
@@ -30,8 +31,7 @@ def resume(state: TrainState, store: CheckpointStore, folder: RunFolder, data: I
         state.load_state_dict(content)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path}: is a checkpoint of another arch than {config.arch.name} as configured "
-            f"({one_line(error)[:200]}); move it away to start anew"
+            f"{path}: does not fit this run ({one_line(error)[:200]}); move it away to start anew"
         ) from error
     asked = config.train.iterations
     if state.iteration > asked:

@@ -13,7 +13,7 @@ ROWS = [
     ["cat.prepare"],
     ["config"],
     ["runs"],
-    ["console", "standing"],
+    ["console", "standing", "fid_json"],
     ["sweep"],
     ["report", "report.runs"],
     ["report.tables"],
@@ -43,7 +43,7 @@ ROWS = [
     ["cli", "cli.start", "cli.train", "cli.fid", "cli.prepare_cat", "cli.table"],
 ]
 TORCH_FREE = ["errors", "files", "stops", "streams", "locks", "schema", "protocol", "config", "runs", "console"]
-TORCH_FREE += ["standing", "sweep"]
+TORCH_FREE += ["standing", "fid_json", "sweep"]
 TORCH_FREE += ["report", "report.runs", "report.tables", "report.formats", "report.page"]
 TORCH_FREE += ["cat", "cat.geometry", "cat.source", "cat.download", "cat.prepare"]
 TORCH_FREE += ["cli.start", "cli.train", "cli.fid", "cli.prepare_cat", "cli.table"]
