@@ -4,6 +4,7 @@ other people's files than is allowed; finding all of them."""
 import errno
 import hashlib
 import os
+import secrets
 import stat
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,7 +21,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, previou
     Raises:
         OSError: no space, no permission; `path` is then as it was, and no temporary file is left.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Not the process's number alone: on a shared file system two machines may have the same one.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as file:
             write(file)
@@ -59,6 +61,12 @@ def read_member(archive: zipfile.ZipFile, name: str, file_bytes: int) -> bytes:
     """
     _check_length(archive.getinfo(name).file_size, file_bytes)
     return archive.read(name)
+
+
+def digest(path: Path) -> str:
+    """16 hexadecimal digits of the content's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _check_length(length: int, file_bytes: int) -> None:

@@ -1,46 +1,68 @@
 """Run folders: their names, and the files in them. Imports no torch, so that finished runs are recognised at once."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_text_atomically
+from rgan_bench.locks import held
 from rgan_bench.schema import Config
 
+# What decides the trained weights, the seed aside (which folder names show by itself). Frozen: folder names hash these
+# keys and their values, so that a key taken away or renamed would orphan every run that anybody has.
+COUNTED = {
+    "loss": ("comparison", "function", "generator", "penalty", "penalty_weight"),
+    "arch": ("name", "image_size", "latent_dim", "width", "pac", "spectral_norm", "batch_norm", "activation"),
+    "data": ("name", "image_size", "root", "num_images", "data_seed"),
+    "optim": ("lr", "betas", "n_d"),
+}
+# Younger keys that decide them too: the value at which the feature does not exist, and the release that brought it.
+# At that value a key is no part of the identity, so that the runs of before keep their names.
+NEUTRAL: dict[str, tuple[Any, str]] = {}
+# What does not: names, cadences, scoring, how the same numbers are computed, where things are kept.
+WITHOUT_EFFECT = (
+    *("loss.name", "data.on_corrupt", "train.iterations", "train.log_every", "train.sample_every"),
+    *("train.checkpoint_every", "train.keep", "train.on_divergence", "fid.*", "limits.*"),
+    *("deterministic", "accelerate", "seed", "device", "output_root"),
+)
 
-def identity(config: Config) -> dict[str, Any]:
-    """Exactly the settings that change the trained weights, the seed aside (which folder names show by itself).
 
-    Not among them: names, the number of iterations, cadences, scoring, the device, where downloads are kept.
+def identity_of(config: dict[str, Any]) -> dict[str, Any]:
+    """Exactly the settings that change the trained weights, the seed aside.
+
+    Args:
+        config: nested, as `dataclasses.asdict` and result.json have it; keys that are younger than it may be missing.
     """
-    loss = asdict(config.loss)
-    del loss["name"]
-    if loss["penalty"] == "none":
-        del loss["penalty_weight"]
-    data = asdict(config.data)
-    if config.data.name == "folder":
-        data["root"] = str(Path(config.data.root).resolve())  # which images: two paths, two data sets
-        del data["on_corrupt"]
-    else:
-        data.pop("root", None)
-    arch = asdict(config.arch)
-    return {
-        "loss": loss,
-        "arch": arch,
-        "data": data,
-        "optim": asdict(config.optim),
-        "batch_size": config.train.batch_size,
+    found = {
+        group: {key: config[group][key] for key in keys if key in config[group]} for group, keys in COUNTED.items()
     }
+    if found["loss"]["penalty"] == "none":
+        del found["loss"]["penalty_weight"]
+    if found["data"]["name"] == "folder":
+        found["data"]["root"] = str(Path(found["data"]["root"]).resolve())  # which images: two paths, two data sets
+    else:
+        found["data"].pop("root", None)
+    found["batch_size"] = config["train"]["batch_size"]
+    for key, (neutral, _) in NEUTRAL.items():
+        *groups, last = key.split(".")
+        value = reduce(lambda part, group: part.get(group, {}), groups, config).get(last, neutral)
+        if value != neutral:
+            found[key] = value
+    return found
 
 
 def run_name(config: Config) -> str:
     """<data>_<arch>_<loss>_<hash>_seed<seed>."""
-    digest = hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps(identity_of(asdict(config)), sort_keys=True).encode()).hexdigest()[:8]
     return f"{config.data.name}_{config.arch.name}_{config.loss.name}_{digest}_seed{config.seed}"
 
 
@@ -68,16 +90,38 @@ class RunFolder:
         Raises:
             UserError: it cannot.
         """
-        try:
+        with self.writing():
             self.samples.mkdir(parents=True, exist_ok=True)
             self.checkpoints.mkdir(exist_ok=True)
             write_text_atomically(self.checkpoints / ".writable", "")
-            (self.checkpoints / ".writable").unlink()
+            (self.checkpoints / ".writable").unlink(missing_ok=True)  # another process may do the same
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """
+        Raises:
+            UserError: instead of an OSError in the block.
+        """
+        try:
+            yield
         except OSError as error:
             raise UserError(
                 f"output_root={self.path.parent}: cannot write the run folder {self.path.name} ({one_line(error)}); "
                 "free it, or choose another place with output_root=PATH"
             ) from error
+
+    @contextlib.contextmanager
+    def held(self, say: Callable[[str], None], *, wait: bool = False) -> Iterator[None]:
+        """This process alone works in the folder.
+
+        Raises:
+            Busy: another one does, and `wait` is not set.
+            UserError: the folder cannot be written to.
+        """
+        with contextlib.ExitStack() as stack:
+            with self.writing():
+                stack.enter_context(held(self.lock, say, wait=wait))
+            yield
 
     def read_result(self) -> dict[str, Any] | None:
         """The content of result.json; None where there is none that can be read."""
@@ -87,18 +131,38 @@ class RunFolder:
             return None
         return content if isinstance(content, dict) else None
 
-    def finished_result(self, iterations: int) -> dict[str, Any] | None:
-        """The result of a run that has come to so many iterations and ended well; None of any other."""
-        result = self.read_result()
-        done = result is not None and result.get("status") == "finished" and result.get("iteration", 0) >= iterations
-        return result if done else None
+    def write_hydra_files(self, files: dict[str, str]) -> None:
+        """
+        Args:
+            files: name → content of what goes into `.hydra/`.
+        """
+        for name, content in files.items():
+            (self.path / ".hydra").mkdir(exist_ok=True)
+            write_text_atomically(self.path / ".hydra" / name, content)
 
     def write_result(self, content: dict[str, Any]) -> None:
         write_text_atomically(self.result, json.dumps(content, indent=2) + "\n")
 
+    def grids(self) -> list[Path]:
+        """Sample grids by iteration, rising."""
+        found = {path: re.fullmatch(r"iter_(\d+)", path.stem) for path in self.samples.glob("iter_*.png")}
+        return sorted((path for path, match in found.items() if match), key=lambda path: int(found[path][1]))
+
     def append_metrics(self, entry: dict[str, Any]) -> None:
-        with self.metrics.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        """A line, whole or not at all: on a full disk a torn one would swallow the next.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        line = (json.dumps(entry) + "\n").encode()
+        with self.metrics.open("ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            try:
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(end)
+                raise
 
     def flush_metrics(self) -> None:
         """Onto the disk: after a power cut no line from before a checkpoint may be missing."""

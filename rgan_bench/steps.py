@@ -48,9 +48,11 @@ def generator_step(state: Any, loss: Loss, real: Tensor | None, z: Tensor) -> Me
         real: fresh packed images [B, 3·pac, H, W] in [−1, 1]; None where the loss does not look at reals.
         z: fresh latents [B·pac, latent_dim].
     """
+    # Fakes first, as in the author's script: each pass is a power iteration of the spectral norm, so that order counts.
+    fake_logits = state.discriminator(pack(state.generator(z), state.discriminator.pac))
     with torch.no_grad():  # the generator does not reach the logits of reals: no graph is needed
         real_logits = None if real is None else state.discriminator(real)
-    value = loss.generator(real_logits, state.discriminator(pack(state.generator(z), state.discriminator.pac)))
+    value = loss.generator(real_logits, fake_logits)
     state.generator_optimizer.zero_grad(set_to_none=True)
     value.backward(inputs=list(state.generator.parameters()))  # spares the discriminator's weight gradients
     state.generator_optimizer.step()

@@ -3,11 +3,13 @@
     python scripts/fuzz.py images --count 1000
     python scripts/fuzz.py checkpoints --count 500
     python scripts/fuzz.py commands --count 500
+    python scripts/fuzz.py stops --count 100
 
 Images: each must be read or refused with a reason, within 5 seconds and 1 GB of memory. Checkpoints: each must be
 refused in one line, or hold what it held before it was damaged; where the damage was done behind the checksums' back,
-anything but a crash. Command lines: each must compose, or be refused in one line. Prints the counts; the exit status
-is 1 where anything is not as it must be. It takes a seed, and names what fails, so that it can be looked at.
+what is taken must do to go on with, under the run's own hyperparameters. Command lines: each must compose, or be
+refused in one line. Stops: see fuzz_stops.py. Prints the counts; the exit status is 1 where anything is not as it must
+be. It takes a seed, and names what fails, so that it can be looked at.
 """
 
 import argparse
@@ -29,6 +31,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from scripts.fuzz_stops import fuzz_stops
 
 SECONDS, MEGABYTES = 5.0, 1000.0
 
@@ -194,6 +198,7 @@ def fuzz_checkpoints(count: int, seed: int) -> dict[str, Any]:
             try:
                 with contextlib.redirect_stderr(io.StringIO()):
                     experiment.resume()
+                    go_on(experiment)
                 if behind:
                     outcomes["loaded, damaged behind the checksums' back"] += 1
                 elif same(load_checkpoint(last), content):
@@ -212,6 +217,27 @@ def fuzz_checkpoints(count: int, seed: int) -> dict[str, Any]:
     return {**outcomes, "slowest, s": round(slowest, 3), "memory, MB": round(memory, 1), "wrong": wrong}
 
 
+def go_on(experiment: Any) -> None:
+    """What a run does with what it took from a checkpoint, once: a step of each optimizer, and result.json."""
+    import torch
+
+    state = experiment.state
+    for network, optimizer in (
+        (state.generator, state.generator_optimizer),
+        (state.discriminator, state.discriminator_optimizer),
+    ):
+        (group,) = optimizer.param_groups
+        assert (group["lr"], tuple(group["betas"])) == (
+            experiment.config.optim.lr,
+            tuple(experiment.config.optim.betas),
+        )
+        assert (group["maximize"], group["amsgrad"], group["weight_decay"]) == (False, False, 0)
+        for parameter in network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+    experiment.write_result("running")
+
+
 def exchange(content: dict[str, Any], chance: random.Random) -> dict[str, Any]:
     """The content with one value, anywhere in it, exchanged for another kind of value, or left out."""
     import torch
@@ -223,12 +249,39 @@ def exchange(content: dict[str, Any], chance: random.Random) -> dict[str, Any]:
         if isinstance(place[key], (dict, list)) and place[key] and chance.random() < 0.9:
             place = place[key]
             continue
-        other = chance.choice((None, -1, 10**30, float("nan"), "x", [], {}, [[]], True, torch.zeros(2, 3), "missing"))
+        if isinstance(place[key], torch.Tensor) and chance.random() < 0.7:
+            place[key] = changed(place[key], chance)
+            return content
+        other = chance.choice(
+            (None, -1, 10**30, 10**400, float("nan"), "x", [], {}, [[]], True, torch.zeros(2, 3), "missing")
+        )
         if isinstance(other, str) and other == "missing":
             del place[key]
         else:
             place[key] = other
         return content
+
+
+def changed(tensor: Any, chance: random.Random) -> Any:
+    """The tensor lying in another way, of another kind, or with other numbers."""
+    import torch
+
+    number = tensor.flatten()[:1].reshape(()) if tensor.numel() else torch.zeros(())
+    ways: list[Callable[[], Any]] = [
+        lambda: number.expand(tensor.shape),
+        lambda: number.expand(2**40),  # says that it is enormous
+        lambda: tensor.flatten(),
+        lambda: tensor[None],
+        lambda: tensor.clone().T.contiguous().T if tensor.ndim == 2 else tensor.clone(),
+        lambda: tensor.to_sparse(),
+        lambda: tensor.to("meta"),
+        lambda: tensor.to(chance.choice((torch.float64, torch.float16, torch.complex64, torch.bool, torch.uint8))),
+        lambda: torch.quantize_per_tensor(tensor.float(), 0.1, 0, torch.qint8),
+        lambda: tensor.float().clone().requires_grad_(),
+        lambda: torch.nn.Parameter(tensor.float()),
+        lambda: torch.full_like(tensor.float(), chance.choice((float("nan"), float("inf"), -1.0, 0.5, 3e38))),
+    ]
+    return chance.choice(ways)()
 
 
 def repack(original: bytes, chance: random.Random) -> bytes:
@@ -297,7 +350,7 @@ def fuzz_commands(count: int, seed: int) -> dict[str, Any]:
     outcomes: collections.Counter[str] = collections.Counter()
     reached: list[bool] = []
 
-    def run_experiment(config: Any, hydra_files: dict[str, str], command: str) -> None:
+    def run_experiment(config: Any, hydra_files: dict[str, str], command: str, *, wait: bool) -> None:
         reached.append(True)
         raise Reached
 
@@ -371,6 +424,7 @@ TARGETS: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "images": fuzz_images,
     "checkpoints": fuzz_checkpoints,
     "commands": fuzz_commands,
+    "stops": fuzz_stops,
 }
 
 
@@ -378,7 +432,7 @@ def in_own_process(target: str, count: int, seed: int) -> dict[str, Any]:
     """A crash of the interpreter is then a result too."""
     command = [sys.executable, "-m", "scripts.fuzz", target, "--count", str(count), "--seed", str(seed), "--json"]
     root = Path(__file__).resolve().parent.parent
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60 + 5 * count)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60 + 20 * count)
     if not done.stdout:
         return {"wrong": [f"ended with status {done.returncode}: {done.stderr[-1000:]}"]}
     return json.loads(done.stdout.splitlines()[-1])

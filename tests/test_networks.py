@@ -103,8 +103,8 @@ def test_a_pass_makes_one_power_iteration_and_they_lead_to_norm_one() -> None:
     images = torch.randn(2, 3, 32, 32)
     layer = discriminator.features[4]
     weight, power = as_matrix(layer.parametrizations.weight.original.detach()), layer.parametrizations.weight[0]
-    u = nn.functional.normalize(weight @ power._v, dim=0)
-    v = nn.functional.normalize(weight.T @ u, dim=0)
+    v = nn.functional.normalize(weight.T @ power._u, dim=0)
+    u = nn.functional.normalize(weight @ v, dim=0)
     with torch.no_grad():
         discriminator(images)
         torch.testing.assert_close(power._u, u)
@@ -203,16 +203,14 @@ def test_the_seed_decides_and_nothing_else() -> None:
 
 
 def paired_convolutions(memory_format: torch.memory_format) -> tuple[nn.Conv2d, nn.Conv2d]:
-    """The same convolution under PyTorch's spectral norm and under ours, in float64."""
+    """The same convolution under PyTorch's older spectral norm and under ours, in float64."""
     torch.manual_seed(0)
     theirs, ours = (nn.Conv2d(5, 7, (4, 3)).double().to(memory_format=memory_format) for _ in range(2))
     ours.load_state_dict(theirs.state_dict())
-    torch.nn.utils.parametrizations.spectral_norm(theirs)
+    torch.nn.utils.spectral_norm(theirs)
     add_spectral_norm(ours)
     ours.double()
-    mine, other = ours.parametrizations.weight[0], theirs.parametrizations.weight[0]
-    mine._u.copy_(other._u)
-    mine._v.copy_(other._v.view(5, 4, 3).permute(1, 2, 0).flatten())  # ours has its columns in another order
+    ours.parametrizations.weight[0]._u.copy_(theirs.weight_u)  # v is computed from it
     return theirs, ours
 
 
@@ -226,27 +224,29 @@ def test_spectral_norm_is_pytorchs(memory_format: torch.memory_format) -> None:
             convolution.zero_grad()
             one, two = convolution(images), convolution(images * 2 + 1)  # two passes before the backward pass
             (one.square().mean() + two.sin().mean()).backward()
-        weights = [convolution.parametrizations.weight.original for convolution in (theirs, ours)]
+        weights = [theirs.weight_orig, ours.parametrizations.weight.original]
         torch.testing.assert_close(weights[1].grad, weights[0].grad)
         assert weights[1].grad.is_contiguous(memory_format=memory_format) or memory_format is torch.contiguous_format
-        torch.testing.assert_close(ours.weight, theirs.weight)
         with torch.no_grad():
             for weight in weights:
                 weight -= 3 * weight.grad
-    u, v = theirs.parametrizations.weight[0]._u, theirs.parametrizations.weight[0]._v
-    torch.testing.assert_close(ours.parametrizations.weight[0]._u, u)
-    torch.testing.assert_close(ours.parametrizations.weight[0]._v, v.view(5, 4, 3).permute(1, 2, 0).flatten())
+    mine = ours.parametrizations.weight[0]
+    torch.testing.assert_close(mine._u, theirs.weight_u)
+    columns = theirs.weight_v.view(5, 4, 3).permute(1, 2, 0).flatten()  # ours has them in another order
+    torch.testing.assert_close(mine._v, columns)
+    for convolution in (theirs, ours):
+        convolution.eval()
+    torch.testing.assert_close(ours(images), theirs(images))
 
 
 def test_spectral_norm_under_a_gradient_penalty_is_pytorchs() -> None:
     """Differentiated with respect to the images, and that with respect to the weight."""
-    gradients = []
-    for convolution in paired_convolutions(torch.channels_last):
+    theirs, ours = paired_convolutions(torch.channels_last)
+    for convolution in (theirs, ours):
         images = torch.randn(2, 5, 8, 8, generator=torch.Generator().manual_seed(1)).double().requires_grad_()
         (found,) = torch.autograd.grad(convolution(images).tanh().sum(), images, create_graph=True)
         (found.flatten(1).norm(dim=1) - 1).square().mean().backward()
-        gradients.append(convolution.parametrizations.weight.original.grad)
-    torch.testing.assert_close(*gradients)
+    torch.testing.assert_close(ours.parametrizations.weight.original.grad, theirs.weight_orig.grad)
 
 
 def test_the_estimate_comes_to_the_largest_singular_value_and_rests_in_eval_mode() -> None:

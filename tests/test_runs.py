@@ -1,15 +1,21 @@
 import json
 import os
+import resource
+import signal
 from collections.abc import Callable
+from dataclasses import asdict
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rgan_bench import runs
+from rgan_bench.config import known_keys
 from rgan_bench.errors import UserError
 from rgan_bench.files import write_atomically, write_text_atomically
 from rgan_bench.protocol import Protocol, ScoreHistory
-from rgan_bench.runs import RunFolder, run_name
+from rgan_bench.runs import COUNTED, NEUTRAL, WITHOUT_EFFECT, RunFolder, identity_of, run_name
 from rgan_bench.schema import Config
 
 Compose = Callable[..., Config]
@@ -46,6 +52,11 @@ OTHER_WEIGHTS = [
 ]
 
 
+NAMES = [
+    line.split(maxsplit=1) for line in (Path(__file__).parent / "golden" / "run_names.txt").read_text().splitlines()
+]
+
+
 def the_hash(config: Config) -> str:
     return run_name(config).split("_")[-2]
 
@@ -55,6 +66,35 @@ def test_the_name_says_what_the_run_is(compose_config: Compose) -> None:
     assert parts.startswith("demo_cnn32_rasgan_gp_")
     assert parts.endswith("_seed7")
     assert len(parts.split("_")[-2]) == 8
+
+
+def test_folders_keep_their_names_for_ever(compose_config: Compose) -> None:
+    for name, *overrides in NAMES[1:]:  # the first line says what the file is
+        assert run_name(compose_config(*" ".join(overrides).split())) == name, overrides
+    assert len(NAMES) > 40
+
+
+def test_every_key_is_counted_neutral_or_without_effect() -> None:
+    """A new key must say which it is; else it would rename every run, or train two different runs in one folder."""
+    counted = {f"{group}.{key}" for group, keys in COUNTED.items() for key in keys} | {"train.batch_size"}
+    for key in known_keys():
+        if key in ("loss", "arch", "data", "optim", "experiment"):  # groups
+            continue
+        kinds = [key in counted, key in NEUTRAL, any(fnmatch(key, pattern) for pattern in WITHOUT_EFFECT)]
+        assert sum(kinds) == 1, f"{key}: belongs into one of COUNTED, NEUTRAL, WITHOUT_EFFECT"
+    assert counted <= set(known_keys())  # those of before are there for ever
+
+
+def test_a_younger_key_counts_only_away_from_its_neutral_value(
+    compose_config: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = asdict(compose_config())
+    monkeypatch.setattr(runs, "NEUTRAL", {"loss.estimator": ("plain", "0.2.0"), "ema.half_life": (0, "0.2.0")})
+    assert identity_of({**old, "loss": {**old["loss"], "estimator": "plain"}, "ema": {"half_life": 0}}) == identity_of(
+        old
+    )
+    assert identity_of({**old, "ema": {"half_life": 5}}) == {**identity_of(old), "ema.half_life": 5}
+    assert identity_of({**old, "loss": {**old["loss"], "estimator": "mvue"}})["loss.estimator"] == "mvue"
 
 
 @pytest.mark.parametrize("override", SAME_WEIGHTS)
@@ -100,6 +140,32 @@ def test_metrics_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:
     folder.trim_metrics(3)
     folder.append_metrics({"iteration": 4})
     assert [json.loads(line)["iteration"] for line in folder.metrics.read_text().splitlines()] == [1, 2, 3, 4]
+
+
+def test_a_line_of_metrics_is_whole_or_not_there(tmp_path: Path) -> None:
+    """On a full disk half a line was left, and the next one glued to it."""
+    folder = RunFolder(tmp_path)
+    folder.append_metrics({"iteration": 1})
+    size = folder.metrics.stat().st_size
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 7, limit[1]))
+    try:
+        with pytest.raises(OSError, match=r"No space|too large"):
+            folder.append_metrics({"iteration": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    folder.append_metrics({"iteration": 3})
+    assert folder.metrics.read_text() == '{"iteration": 1}\n{"iteration": 3}\n'
+
+
+def test_grids_are_in_the_order_of_their_iterations(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.samples.mkdir()
+    for name in ("iter_900000", "iter_1000000", "iter_000009", "iter_000009_copy", "iter_x"):
+        (folder.samples / f"{name}.png").touch()
+    assert [path.stem for path in folder.grids()] == ["iter_000009", "iter_900000", "iter_1000000"]
 
 
 def test_unreadable_results_are_as_good_as_none(tmp_path: Path) -> None:

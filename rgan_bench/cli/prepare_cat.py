@@ -13,6 +13,8 @@ from rgan_bench.config import root_defaults
 from rgan_bench.errors import UserError, shown_as_one_line
 from rgan_bench.files import reason
 from rgan_bench.locks import Busy, held
+from rgan_bench.stops import interrupts_raise
+from rgan_bench.streams import prepare_streams
 
 if TYPE_CHECKING:
     from rgan_bench.cat.prepare import Outcome
@@ -23,6 +25,7 @@ MOST_WORKERS = 1024  # systems bound the number of threads
 
 
 def main() -> None:
+    prepare_streams(tolerant=False)
     with shown_as_one_line("rgan-prepare-cat"):
         run(parser().parse_args())
 
@@ -57,6 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
     from rgan_bench.cat.prepare import Job, prepare, write_report
     from rgan_bench.cat.source import find_files, outliers
 
+    interrupts_raise()
     if arguments.download:
         with alone("--source" if arguments.source else "--download", sources[0]):
             download(sources[0])

@@ -5,12 +5,15 @@ import sys
 from pathlib import Path
 
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
+from rgan_bench.stops import interrupts_raise
+from rgan_bench.streams import prepare_streams
 
 KINDS = ("auto", "table1", "table2", "table3", "sweep")
 FORMATS = ("markdown", "csv", "latex", "html", "json")
 
 
 def main() -> None:
+    prepare_streams(tolerant=False)
     with shown_as_one_line("rgan-table"):
         run(parser().parse_args())
 
@@ -33,6 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     from rgan_bench.report.runs import find_runs
     from rgan_bench.report.tables import make_tables
 
+    interrupts_raise()
     runs = find_runs(arguments.outputs)
     tables = make_tables(runs, arguments.table)
     if not tables:

@@ -1,7 +1,9 @@
-"""Spectral norm, Miyato et al. 2018 (arXiv 1802.05957), as torch.nn.utils.parametrizations has it, and cheaper.
+"""Spectral norm, Miyato et al. 2018 (arXiv 1802.05957), as the author of arXiv 1807.00734 used it, and cheaper.
 
-PyTorch's copies a weight that lies channels last twice in every forward pass, and its backward pass walks through it
-some five times; here the matrix is a view, and the gradient comes in closed form. A test compares the two.
+She took PyTorch's older torch.nn.utils.spectral_norm: no power iteration before the first pass, and v before u, unlike
+torch.nn.utils.parametrizations. Either of PyTorch's copies a weight that lies channels last twice in every forward
+pass, and its backward pass walks through it some five times; here the matrix is a view, and the gradient comes in
+closed form. A test compares the two.
 """
 
 from typing import Any
@@ -12,8 +14,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils.parametrize import register_parametrization
 
-FIRST_ITERATIONS = 15  # of the power method, before the first forward pass
-
 
 def add_spectral_norm(network: nn.Module) -> None:
     """Spectral norm with one power iteration a forward pass, on every convolution; linear layers stay free."""
@@ -23,18 +23,19 @@ def add_spectral_norm(network: nn.Module) -> None:
 
 
 class SpectralNorm(nn.Module):
-    """W → W / σ(W), where σ is estimated as uᵀWv and each forward pass in training mode is one power iteration.
+    """W → W / σ(W), where σ is estimated as uᵀWv. Each forward pass in training mode is one power iteration, v first.
 
-    Gradients take u and v as constants, and flow through σ.
+    Gradients take u and v as constants, and flow through σ. u starts at random: the first estimates are too small, and
+    the first logits some five times as large as later ones. So the paper's runs began.
     """
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         matrix = as_matrix(weight.detach())
         self.register_buffer("_u", F.normalize(matrix.new_empty(matrix.shape[0]).normal_(), dim=0))
-        self.register_buffer("_v", F.normalize(matrix.new_empty(matrix.shape[1]).normal_(), dim=0))
-        for _ in range(FIRST_ITERATIONS):
-            self._power_iteration(matrix)
+        self.register_buffer(
+            "_v", F.normalize(matrix.t().mv(self._u), dim=0)
+        )  # for a pass in eval mode before any other
 
     def forward(self, weight: Tensor) -> Tensor:
         if self.training:
@@ -44,8 +45,8 @@ class SpectralNorm(nn.Module):
 
     @torch.no_grad()
     def _power_iteration(self, matrix: Tensor) -> None:
-        self._u.copy_(F.normalize(matrix.mv(self._v), dim=0))
         self._v.copy_(F.normalize(matrix.t().mv(self._u), dim=0))
+        self._u.copy_(F.normalize(matrix.mv(self._v), dim=0))
 
 
 class Normalised(torch.autograd.Function):
