@@ -22,7 +22,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, previou
         OSError: no space, no permission; `path` is then as it was, and no temporary file is left.
     """
     # Not the process's number alone: on a shared file system two machines may have the same one.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    # A name may have 255 bytes, of which this takes some 30.
+    temporary = path.with_name(f".{path.name[:60]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as file:
             write(file)

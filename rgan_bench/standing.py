@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rgan_bench.files import digest, listing_digest
+from rgan_bench.files import digest, is_folder, listing_digest
 from rgan_bench.protocol import INCEPTION_WEIGHTS
 from rgan_bench.runs import RunFolder
 from rgan_bench.schema import Config, FidConfig
@@ -80,7 +80,10 @@ def source_signature(data: Any) -> str | None:
     if data.name != "folder" and not data.name.startswith("cat"):
         return None  # drawn from the config, or checked by torchvision each time
     root = Path(data.root)
-    return listing_digest(root) if root.exists() else None
+    try:
+        return None if is_folder(root) is None else listing_digest(root)
+    except OSError:  # loading them says why
+        return None
 
 
 def _is_asked_for(protocol: dict[str, Any], fid: FidConfig, data: dict[str, Any]) -> bool:
