@@ -14,6 +14,9 @@ ROWS = [
     ["console", "runs", "locks"],
     ["sweep"],
     ["report", "report.runs"],
+    ["report.protocols", "report.significance"],
+    ["report.cells"],
+    ["report.paper", "report.sweeps"],
     ["report.tables"],
     ["report.formats"],
     ["report.page"],
@@ -41,7 +44,8 @@ ROWS = [
     ["cli", "cli.train", "cli.fid", "cli.prepare_cat", "cli.table"],
 ]
 TORCH_FREE = ["errors", "files", "schema", "protocol", "config", "console", "runs", "locks", "sweep"]
-TORCH_FREE += ["report", "report.runs", "report.tables", "report.formats", "report.page"]
+TORCH_FREE += ["report", "report.runs", "report.protocols", "report.significance", "report.cells", "report.paper"]
+TORCH_FREE += ["report.sweeps", "report.tables", "report.formats", "report.page"]
 TORCH_FREE += ["cat", "cat.geometry", "cat.source", "cat.download", "cat.prepare"]
 TORCH_FREE += ["cli.train", "cli.fid", "cli.prepare_cat", "cli.table"]
 PACKAGE = Path(rgan_bench.__file__).parent

@@ -18,8 +18,11 @@ from PIL import Image
 
 from rgan_bench.cli import table as cli
 from rgan_bench.protocol import Protocol
+from rgan_bench.report.paper import paper
+from rgan_bench.report.protocols import choose_protocol
 from rgan_bench.report.runs import find_runs
-from rgan_bench.report.tables import choose_protocol, holm, make_tables, paper
+from rgan_bench.report.significance import holm
+from rgan_bench.report.tables import make_tables
 from rgan_bench.schema import Config
 
 GOLDEN = Path(__file__).parent / "golden"

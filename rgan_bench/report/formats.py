@@ -5,7 +5,7 @@ import io
 import json
 from typing import Any
 
-from rgan_bench.report.tables import Cell, Column, Table
+from rgan_bench.report.cells import Cell, Column, Table
 
 MISSING = "—"
 

@@ -10,9 +10,9 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot
 
+from rgan_bench.report.cells import Column, Table
 from rgan_bench.report.formats import MISSING, cell_text, difference_text, header, number, printed_text
 from rgan_bench.report.runs import Run
-from rgan_bench.report.tables import Column, Table
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --paper: #fff; --line: #d5d9de; --soft: #5b6570; --mark: #e6f2ea; }

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +57,19 @@ class Run:
         table3 = summary.get("table3") if summary else None
         return table3[name] if table3 and table3["complete"] else None
 
-    @property
+    @cached_property
     def row(self) -> str:
         """The loss's name, with the choices in which the run departs from the loss of that name, if any."""
         mine = self.config["loss"]
-        if mine["name"] not in group_options("loss"):
+        named = named_losses().get(mine["name"])
+        if named is None:
             return self.loss
-        named = load_group_option("loss", mine["name"])
         keys = ["comparison", "function", "generator", "penalty"]
         keys += ["penalty_weight"] * (mine["penalty"] != "none")
         departures = [f"{key}={mine[key]}" for key in keys if mine[key] != named[key]]
         return f"{self.loss} with {', '.join(departures)}" if departures else self.loss
 
+    @cached_property
     def cell(self) -> tuple[str, str] | None:
         """(table, setting) in the paper, by what decides the training; None where the paper has no such cell.
 
@@ -112,6 +114,12 @@ class Run:
     def grid(self) -> Path | None:
         """The newest sample grid."""
         return max((self.folder / "samples").glob("iter_*.png"), default=None)
+
+
+@cache
+def named_losses() -> dict[str, dict[str, Any]]:
+    """Name → choices, of every loss in `configs/loss`."""
+    return {name: load_group_option("loss", name) for name in group_options("loss")}
 
 
 def find_runs(places: Iterable[Path]) -> list[Run]:
