@@ -13,8 +13,8 @@ ROWS = [
     ["config"],
     ["console", "runs", "locks"],
     ["sweep"],
-    ["report", "report.runs"],
-    ["report.protocols", "report.significance"],
+    ["report", "report.runs", "report.parts"],
+    ["report.reading", "report.protocols", "report.significance"],
     ["report.cells"],
     ["report.paper", "report.sweeps"],
     ["report.tables"],
@@ -44,8 +44,9 @@ ROWS = [
     ["cli", "cli.train", "cli.fid", "cli.prepare_cat", "cli.table"],
 ]
 TORCH_FREE = ["errors", "files", "schema", "protocol", "config", "console", "runs", "locks", "sweep"]
-TORCH_FREE += ["report", "report.runs", "report.protocols", "report.significance", "report.cells", "report.paper"]
-TORCH_FREE += ["report.sweeps", "report.tables", "report.formats", "report.page"]
+TORCH_FREE += ["report", "report.runs", "report.parts", "report.reading", "report.protocols"]
+TORCH_FREE += ["report.significance", "report.cells", "report.paper", "report.sweeps"]
+TORCH_FREE += ["report.tables", "report.formats", "report.page"]
 TORCH_FREE += ["cat", "cat.geometry", "cat.source", "cat.download", "cat.prepare"]
 TORCH_FREE += ["cli.train", "cli.fid", "cli.prepare_cat", "cli.table"]
 PACKAGE = Path(rgan_bench.__file__).parent

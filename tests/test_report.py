@@ -1,9 +1,12 @@
 """Tables against golden files made by hand, statistics against SciPy called directly, and what must not be mixed."""
 
+import base64
+import copy
 import csv
 import html
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -20,13 +23,14 @@ from rgan_bench.cli import table as cli
 from rgan_bench.protocol import Protocol
 from rgan_bench.report.paper import paper
 from rgan_bench.report.protocols import choose_protocol
-from rgan_bench.report.runs import find_runs
+from rgan_bench.report.reading import find_runs
 from rgan_bench.report.significance import holm
 from rgan_bench.report.tables import make_tables
 from rgan_bench.schema import Config
 
 GOLDEN = Path(__file__).parent / "golden"
 Make = Callable[..., Path]
+CONFIGS: dict[tuple[str, ...], dict] = {}
 WEIGHTS = "6726825d0af5f729"  # begins as torch-fidelity's file of Inception weights says
 
 
@@ -45,7 +49,9 @@ def make(compose_config: Callable[..., Config]) -> Make:
         root: str = "outputs",
         **protocol: object,
     ) -> Path:
-        config = asdict(compose_config(*overrides))
+        if overrides not in CONFIGS:  # composing takes longer than all the rest
+            CONFIGS[overrides] = asdict(compose_config(*overrides))
+        config = copy.deepcopy(CONFIGS[overrides])
         fid, iterations = config["fid"], config["train"]["iterations"]
         images = {"cifar10": 50_000, "cat64": 9304, "cat128": 6645, "cat256": 2011}.get(config["data"]["name"], 1000)
         settings = {"weights": WEIGHTS, "num_samples": fid["num_samples"], "num_real": images, "batch_norm": "batch"}
@@ -343,6 +349,21 @@ def test_the_page_holds_everything_and_fetches_nothing(table1: None, rgan_table:
     assert not re.search(r"@import|url\((?!#)", text)
 
 
+def test_the_newest_grid_that_can_be_read_is_shown(make: Make, rgan_table: Callable) -> None:
+    samples = make("experiment=table1_stable", "loss=sgan", value=40.0) / "samples"
+    for name, colour in (("iter_999999.png", "red"), ("iter_1000000.png", "lime"), ("iter_000009_copy.png", "blue")):
+        Image.new("RGB", (8, 8), colour).save(samples / name)
+    whole = (samples / "iter_1000000.png").read_bytes()
+    (samples / "iter_2000000.png").write_bytes(whole[:-20])  # half written, by a copy that broke off
+    (samples / "iter_3000000.png").mkdir()
+    Image.new("RGB", (8, 8)).save(samples / "iter_4000000.png", "JPEG")
+    status, out, _ = rgan_table("outputs", "--format", "html")
+    assert status == 0
+    assert out.count("data:image/png;base64,") == 1
+    assert base64.b64encode(whole).decode() in out
+    assert "iteration 1,000,000</figcaption>" in out
+
+
 def test_divergence_collapse_and_failed_scores_are_told(make: Make, rgan_table: Callable) -> None:
     well = make("experiment=table1_stable", "loss=sgan", value=40.0)
     collapsed = make("experiment=table1_stable", "loss=rasgan", value=90.0)
@@ -408,6 +429,204 @@ def test_latex_compiles(table1: None, make: Make, rgan_table: Callable) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
+
+
+# --- files that are no results ----------------------------------------------------------------------------------------
+
+
+def change(place: str, value: object) -> Callable[[dict], dict]:
+    """Sets the value at a dotted place of a result; "…" takes it away."""
+
+    def changed(result: dict) -> dict:
+        *way, last = place.split(".")
+        for key in way:
+            result = result[int(key) if isinstance(result, list) else key]
+        last = int(last) if isinstance(result, list) else last
+        if value == "…":
+            del result[last]
+        else:
+            result[last] = value
+        return result
+
+    return changed
+
+
+MALFORMED = [
+    ("status", "…", "status is missing"),
+    ("status", 3, "status is 3, not a text"),
+    ("iteration", -1, "iteration is -1, not a whole number from 0 to 1,000,000,000,000,000"),
+    ("iteration", True, "iteration is true, not a whole"),
+    ("iteration", 10**40, "iteration is 1000000000000000000000000000000000000000…, not a whole"),
+    ("iteration", "9", 'iteration is "9", not a whole'),
+    ("scores", "…", "scores is missing"),
+    ("scores", [], "scores is a list, not an object"),
+    ("scores.other", {}, "protocol.other is missing"),
+    ("scores.fid", None, "scores.fid is null, not an object"),
+    ("scores.fid.final", "…", "scores.fid.final is missing"),
+    ("scores.fid.final.value", "low", 'scores.fid.final.value is "low", not a number'),
+    ("scores.fid.final.value", False, "scores.fid.final.value is false, not a number"),
+    ("scores.fid.final.value", 10**400, "scores.fid.final.value is 1000"),
+    ("scores.fid.final.value", 1e300, "scores.fid.final.value is 1e+300, not a number within ±1e+30"),
+    ("scores.fid.final.iteration", 1.5, "scores.fid.final.iteration is 1.5, not a whole"),
+    ("scores.fid.history", None, "scores.fid.history is null, not a list"),
+    ("scores.fid.history.0", 3, "scores.fid.history.0 is 3, not a list"),
+    ("scores.fid.history.0", [1, 2, 3], "scores.fid.history.0 is a list, not a pair of iteration and value"),
+    ("scores.fid.history.0", [0, "x"], 'scores.fid.history.0.1 is "x", not a number'),
+    ("scores.fid.table3", {"min": 1}, "scores.fid.table3.complete is missing"),
+    ("scores.fid.table3", {"complete": True, "min": 1, "max": 1, "mean": None}, "scores.fid.table3.mean is null"),
+    ("protocol", "…", "protocol is missing"),
+    ("protocol.fid", 7, "protocol.fid is 7, not an object"),
+    ("protocol.fid.metric", "…", "protocol.fid.metric is missing"),
+    ("protocol.fid.metric", "mean", 'protocol.fid.metric is "mean", not frechet or kernel'),
+    ("protocol.fid.num_real", "many", 'protocol.fid.num_real is "many"'),
+    ("protocol.fid.rank_deficient", None, "protocol.fid.rank_deficient is null, not true or false"),
+    ("protocol.fid.more", {"deep": 1}, "protocol.fid.more is an object, not a single value"),
+    ("config", "…", "config is missing"),
+    ("config", [[[[[[]]]]]], "config.0.0.0.0 is a list, not a single value"),
+    ("config.loss.name", "…", "config.loss.name is missing"),
+    ("config.loss.name", ["sgan"], "config.loss.name is a list, not a text"),
+    ("config.loss", "sgan", 'config.loss is "sgan", not an object'),
+    ("config.arch.width", 64.0, "config.arch.width is 64.0, not a whole"),
+    ("config.arch.spectral_norm", 1, "config.arch.spectral_norm is 1, not true or false"),
+    ("config.data", {"name": "folder", "image_size": 32}, "config.data.root is missing"),
+    ("config.optim.betas", 0.5, "config.optim.betas is 0.5, not a list"),
+    ("config.optim.betas", [0.5], "config.optim.betas is a list, not two numbers"),
+    ("config.optim.lr", None, "config.optim.lr is null, not a number"),
+    ("config.train.iterations", "…", "config.train.iterations is missing"),
+    ("config.seed", None, "config.seed is null"),
+    ("config.seed", [1], "config.seed is a list"),
+    ("diverged", True, "diverged is true, not an object"),
+    ("diverged", {"iteration": 3, "not_finite": "weights"}, 'diverged.not_finite is "weights", not a list'),
+    ("diversity", {"iteration": 3}, "diversity.pixel_sd is missing"),
+    ("failed_scores", {"iteration": 3}, "failed_scores is an object, not a list"),
+    ("failed_scores", [[3, "x"]], "failed_scores.0 is a list, not an object"),
+    ("scores_under_other_protocols", [{}], "scores_under_other_protocols.0.score is missing"),
+    ("command", 5, "command is 5, not a text"),
+    ("versions", {"torch": []}, "versions.torch is a list, not a single value"),
+    ("data", {"fingerprint": 5}, "data.fingerprint is 5, not a text"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "reason"), MALFORMED)
+def test_a_malformed_result_is_named_and_the_others_go_on(
+    place: str, value: object, reason: str, make: Make, rgan_table: Callable
+) -> None:
+    make("experiment=table1_stable", "loss=sgan", value=40.0)
+    bad = make("experiment=table1_stable", "loss=rasgan", value=30.0)
+    content = json.loads((bad / "result.json").read_text())
+    change(place, value)(content)
+    (bad / "result.json").write_text(json.dumps(content))
+    for form in ("json", "html"):
+        status, out, err = rgan_table("outputs", "--format", form)
+        assert status == 0
+        assert err.startswith(f"rgan-table: left out: {bad}/result.json: not a result of rgan-train ({reason}")
+        assert err.count("\n") == 1
+        assert "40.0" in out
+        assert "30.00" not in out
+    status, out, err = rgan_table(bad)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"rgan-table: error: {bad}/result.json: not a result of rgan-train ({reason}")
+    assert err.count("\n") == 1
+
+
+def lay(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("lay_down", "reason"),
+    [
+        (partial(lay, content=b""), "not JSON: Expecting value: line 1 column 1 (char 0)"),
+        (partial(lay, content=b'{"status": "fin'), "not JSON: Unterminated string"),
+        (partial(lay, content=b"[]"), "the content is a list, not an object"),
+        (partial(lay, content=b"null"), "the content is null, not an object"),
+        (partial(lay, content=b"[" * 100_000), "nested too deeply"),
+        (partial(lay, content=b'{"status": ' + b"9" * 5000 + b"}"), "not JSON: Exceeds the limit"),
+        (partial(lay, content=b'{"status": NaN}'), "not JSON: NaN stands for a number"),
+        (partial(lay, content=b'{"status": "ended", "iteration": -Infinity}'), "not JSON: -Infinity stands for"),
+        (
+            partial(lay, content=b'{"scores": {}, "protocol": {}, "status": "", "iteration":1e999}'),
+            "iteration is Infinity, not a whole",
+        ),
+        (partial(lay, content=b'{"status": "\xff"}'), "not UTF-8: invalid start byte at byte 12"),
+        (lambda path: path.mkdir(), "no file"),
+        (lambda path: path.symlink_to("nowhere"), "a link to nothing"),
+        (lambda path: path.symlink_to(path), "a link to nothing"),
+        (lambda path: os.mkfifo(path), "no file"),
+        (lambda path: os.truncate(path, 10**9) if path.touch() is None else None, "larger than 100,000,000 bytes"),
+    ],
+)
+def test_what_is_no_result_at_all_is_named_too(
+    lay_down: Callable[[Path], None], reason: str, make: Make, rgan_table: Callable
+) -> None:
+    make("experiment=table1_stable", "loss=sgan", value=40.0)
+    (Path("outputs") / "bad").mkdir()
+    lay_down(Path("outputs") / "bad" / "result.json")
+    status, out, err = rgan_table("outputs")
+    assert status == 0
+    assert "| sgan      | 40.00" in out
+    assert err.startswith(f"rgan-table: left out: outputs/bad/result.json: not a result of rgan-train ({reason}")
+    assert err.count("\n") == 1
+
+
+def test_a_file_that_may_not_be_read_is_named(
+    make: Make, rgan_table: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = (make("experiment=table1_stable", f"loss={loss}", value=40.0) for loss in ("sgan", "rasgan"))
+    real = Path.open
+
+    def refuse(path: Path, *arguments: object) -> object:  # tests may run as root, who may read everything
+        if path == bad / "result.json":
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    status, out, err = rgan_table("outputs")
+    assert (status, "| sgan      | 40.00" in out) == (0, True)
+    assert err == (
+        f"rgan-table: left out: {bad}/result.json: not a result of rgan-train (cannot be read: Permission denied)\n"
+    )
+    assert good != bad
+
+
+def test_where_every_file_is_malformed_one_line_says_so(make: Make, rgan_table: Callable) -> None:
+    folders = [make("experiment=table1_stable", value=40.0) for _ in range(3)]
+    for folder in folders:
+        (folder / "result.json").write_text("{}")
+    status, out, err = rgan_table("outputs")
+    assert (status, out) == (2, "")
+    assert err == (
+        "rgan-table: error: outputs/run_000/result.json: not a result of rgan-train (scores is missing); "
+        "nor is any other of 3\n"
+    )
+
+
+def test_names_that_would_break_a_line_are_written_out(make: Make, rgan_table: Callable) -> None:
+    folder = make("experiment=table1_stable", "loss=sgan", value=40.0)
+    other = make("experiment=table1_stable", "loss=rasgan", "train.iterations=5", value=30.0)
+    make("experiment=table1_stable", "loss=rasgan", value=31.0)
+    content = json.loads((folder / "result.json").read_text())
+    content["config"]["loss"]["name"] = "two\nlines \ud800\x1b[31m"
+    (folder / "result.json").write_text(json.dumps(content))
+    other.rename(other.with_name("a\nb\udcff"))
+    for form in ("markdown", "csv", "latex", "html", "json"):
+        status, out, _ = rgan_table("outputs", "--table", "table1", "--format", form)
+        assert status == 0
+        assert out.encode()
+        assert "\x1b" not in out
+        assert "lines" in out
+    assert r"two\nlines \ud800\x1b[31m" in json.loads(out)[0]["columns"][0]["cells"]
+    assert r"left out: a\nb\udcff (iterations 5, not 100000)" in json.loads(out)[0]["notes"]
+
+
+def test_runs_of_one_folder_name_are_told_apart(make: Make, rgan_table: Callable) -> None:
+    for value, iterations in ((40.0, 9), (39.0, 9), (38.0, 5)):
+        folder = make("experiment=table1_stable", f"seed={value:.0f}", f"train.iterations={iterations}", value=value)
+        folder.rename(Path("outputs") / "run")
+        (Path("outputs") / f"{value:.0f}").mkdir()
+        (Path("outputs") / "run").rename(Path("outputs") / f"{value:.0f}" / "run")
+    _, out, _ = rgan_table("outputs", "--table", "table1")
+    assert "- left out: outputs/38/run (iterations 5, not 9)" in out
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

@@ -30,10 +30,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from rgan_bench.report.runs import find_runs
+    from rgan_bench.report.reading import find_runs
     from rgan_bench.report.tables import make_tables
 
-    runs = find_runs(arguments.outputs)
+    runs = find_runs(arguments.outputs, say)
     tables = make_tables(runs, arguments.table)
     if not tables:
         raise UserError(
@@ -50,6 +50,10 @@ def run(arguments: argparse.Namespace) -> None:
     except OSError as error:
         raise UserError(f"--out {arguments.out}: cannot be written ({one_line(error)})") from error
     print(f"{len(tables)} tables of {sum(len(table.runs) for table in tables)} runs: {arguments.out}", file=sys.stderr)
+
+
+def say(text: str) -> None:
+    print(f"rgan-table: {text}", file=sys.stderr)
 
 
 def render(tables: list, form: str) -> str:

@@ -84,8 +84,8 @@ def make_cell(runs: list[Run], value: Callable[[Run], float | None], printed: fl
 
 def state_of(run: Run) -> str:
     # With train.on_divergence=continue a run goes on after it diverged.
-    since = run.result.get("diverged") if run.status == "diverged" else None
-    at = f"at {(since or run.result)['iteration']:,}"
+    since = run.diverged[0] if run.status == "diverged" and run.diverged else run.iteration
+    at = f"at {since:,}"
     if run.status == "finished":
         return f"incomplete {at}"
     return f"{run.status} {at}" if run.status in ("diverged", "failed") else f"unfinished {at}"

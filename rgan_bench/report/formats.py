@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from rgan_bench.report.cells import Cell, Column, Table
+from rgan_bench.report.parts import printable
 
 MISSING = "—"
 
@@ -178,7 +179,7 @@ def column_dict(column: Column) -> dict[str, Any]:
             "paper": cell.paper,
             "difference": cell.difference,
             "best": cell.best,
-            "runs": [str(run.folder) for run in cell.runs],
+            "runs": [printable(run.folder) for run in cell.runs],
         }
         for row, cell in column.cells.items()
     }

@@ -12,6 +12,7 @@ from matplotlib import pyplot
 
 from rgan_bench.report.cells import Column, Table
 from rgan_bench.report.formats import MISSING, cell_text, difference_text, header, number, printed_text
+from rgan_bench.report.parts import printable
 from rgan_bench.report.runs import Run
 
 STYLE = """
@@ -133,7 +134,7 @@ def plot(title: str, rows: dict[str, list[Run]], score: str) -> str:
         palette = pyplot.get_cmap("tab10").colors
         for index, (row, runs) in enumerate(rows.items()):
             for repetition, run in enumerate(runs):
-                history = run.result["scores"].get(score, {}).get("history", [])
+                history = run.scores[score].history if score in run.scores else []
                 if history:
                     iterations, values = zip(*history, strict=True)
                     axes.plot(
@@ -176,8 +177,8 @@ def samples(table: Table) -> str:
         for row, runs in rows.items():
             grid = runs[0].grid() if runs else None
             if grid is not None:
-                image = base64.b64encode(grid.read_bytes()).decode()
-                iteration = int(grid.stem.removeprefix("iter_"))
+                iteration, content = grid
+                image = base64.b64encode(content).decode()
                 caption = escape(f"{row}, {title}: iteration {iteration:,}")
                 picture = f'<img alt="samples of {escape(row)}" src="data:image/png;base64,{image}">'
                 figures.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
@@ -188,16 +189,15 @@ def provenance(table: Table) -> str:
     """A fold-out a run: under which protocol, from which code, by which command."""
     parts = []
     for run in table.runs:
-        result, protocol = run.result, run.result["protocol"].get(table.score, {})
+        protocol = run.scores[table.score].protocol if table.score in run.scores else {}
         final = run.final(table.score)
         shown = MISSING if final is None else number(final, table.score)
-        versions = result.get("versions", {})
         facts = ", ".join(f"{key} {value}" for key, value in protocol.items())
-        made = ", ".join(f"{key} {value}" for key, value in versions.items())
+        made = ", ".join(f"{key} {value}" for key, value in run.versions.items())
         parts.append(
             f"<details><summary>{escape(run.loss)}, seed {run.seed}: {shown} ({escape(run.status)})</summary>"
-            f"<pre>{escape(result.get('command') or '(made from Python)')}</pre>"
+            f"<pre>{escape(run.command or '(made from Python)')}</pre>"
             f'<p class="note">protocol: {escape(facts)}<br>made by: {escape(made)}<br>'
-            f"{escape(str(run.folder))}</p></details>\n"
+            f"{escape(printable(run.folder))}</p></details>\n"
         )
     return f"<h3>Where each number comes from</h3>\n{''.join(parts)}" if parts else ""

@@ -87,7 +87,7 @@ def grouped(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
 
 def may_stand_beside_paper(run: Run, score: str, setting: str) -> bool:
     """Whether the run is what the paper did, as far as a config can tell."""
-    protocol, config = run.result["protocol"][score], run.config
+    protocol, config = run.scores[score].protocol, run.config
     data, images, fakes = "cifar10", 50_000, 50_000
     width = 64
     if setting in IMAGES:

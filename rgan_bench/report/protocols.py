@@ -14,7 +14,8 @@ def choose_protocol(runs: list[Run], same_arch: bool = True) -> tuple[str, list[
     Args:
         same_arch: whether networks of other names or widths stay apart too.
     """
-    counts = Counter(name for run in runs for name, p in run.result["protocol"].items() if p["metric"] == "frechet")
+    found = [score for run in runs for score in run.scores.values()]
+    counts = Counter(score.name for score in found if score.protocol["metric"] == "frechet")
     if not counts:
         return "", [], {}, [left_out(run, "no score") for run in runs]
     score = "fid" if counts["fid"] else counts.most_common(1)[0][0]
@@ -23,15 +24,15 @@ def choose_protocol(runs: list[Run], same_arch: bool = True) -> tuple[str, list[
     kept = [run for run in runs if keys[run.folder] == chosen]
     others = [run for run in runs if keys[run.folder] != chosen]
     notes = [left_out(run, why_other(keys[run.folder], chosen, score)) for run in others]
-    return score, kept, kept[0].result["protocol"][score], notes
+    return score, kept, kept[0].scores[score].protocol, notes
 
 
 def protocol_key(run: Run, score: str, same_arch: bool) -> tuple[tuple[str, Any], ...] | None:
     """Everything that must be equal for two scores to stand in one table."""
-    protocol = run.result["protocol"].get(score)
-    if protocol is None:
+    found = run.scores.get(score)
+    if found is None:
         return None
-    ours = {key: value for key, value in protocol.items() if key not in ("fingerprint", "rank_deficient")}
+    ours = {key: value for key, value in found.protocol.items() if key not in ("fingerprint", "rank_deficient")}
     ours["iterations"] = run.iterations
     if same_arch:
         ours |= {"arch": run.config["arch"]["name"], "width": run.config["arch"]["width"]}
@@ -41,11 +42,10 @@ def protocol_key(run: Run, score: str, same_arch: bool) -> tuple[tuple[str, Any]
 def why_other(key: tuple | None, chosen: tuple, score: str) -> str:
     if key is None:
         return f"has no {score}"
-    differences = [
-        f"{name} {mine}, not {theirs}" for (name, mine), (_, theirs) in zip(key, chosen, strict=True) if mine != theirs
-    ]
-    return "; ".join(differences)
+    mine, theirs = dict(key), dict(chosen)
+    names = [name for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)]
+    return "; ".join(f"{name} {mine.get(name)}, not {theirs.get(name)}" for name in names)
 
 
 def left_out(run: Run, reason: str) -> str:
-    return f"left out: {run.folder.name} ({reason})"
+    return f"left out: {run.title} ({reason})"

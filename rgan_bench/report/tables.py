@@ -16,7 +16,7 @@ def make_tables(runs: list[Run], kind: str) -> list[Table]:
     """
     tables = [sweep_table(runs)] if kind == "sweep" else paper_tables(runs, kind)
     for table in tables:
-        table.notes += [f"{run.folder.name}: {trouble}" for run in table.runs for trouble in run.troubles()]
+        table.notes += [f"{run.title}: {trouble}" for run in table.runs for trouble in run.troubles()]
     return tables
 
 
