@@ -127,8 +127,8 @@ def test_table2_says_which_learning_rate_it_takes(make: Make, rgan_table: Callab
     assert "outside the lr column the learning rate is 1e-4" in table["notes"][1]
     by_title = {column["title"]: column["cells"] for column in table["columns"]}
     assert by_title["tanh everywhere"]["hinge"] | {"runs": 0} == {
-        "mean": 50.0, "sd": None, "values": [50.0], "seeds": [1], "diverged": 0, "states": [], "paper": 58.51,
-        "difference": pytest.approx(-8.51), "best": False, "runs": 0,
+        "mean": 50.0, "sd": None, "values": [50.0], "seeds": [1], "diverged": 0, "states": [], "incomplete": False,
+        "paper": 58.51, "difference": pytest.approx(-8.51), "best": False, "runs": 0,
     }  # fmt: skip
     assert by_title["lr 1e-3"]["hinge"]["mean"] is None
     assert by_title["lr 1e-3"]["hinge"]["paper"] == 43.28
@@ -200,6 +200,37 @@ def test_runs_outside_a_table_are_named(make: Make, rgan_table: Callable) -> Non
     stranger = make("experiment=table1_stable", "loss=sgan", "optim.lr=5e-5", value=1.0)
     _, out, _ = rgan_table("outputs")
     assert f"left out: {stranger.name} (its settings are in no cell of this table)" in out
+
+
+def test_the_first_code_s_losses_have_rows_beside_the_cells_that_may_come_from_them(
+    make: Make, rgan_table: Callable
+) -> None:
+    for loss in ("rasgan_v1", "ralsgan_v1", "rasgan"):
+        make("experiment=table1_stable", f"loss={loss}", value=40.0)
+    make("experiment=cat64", "loss=ralsgan_v1", value=20.0, table3=[1.0, 2.0, 1.5, 0.5])
+    make("experiment=table2_tanh", "loss=rasgan", value=50.0)
+    tables = {table["table"]: table for table in json.loads(rgan_table("outputs", "--format", "json")[1])}
+    said = "first code, whose second term takes mean(f) - r where the paper has f - mean(r): our losses rasgan_v1 and"
+    assert [any(said in note for note in table["notes"]) for table in tables.values()] == [True, False, True]
+    for name, rows in (("table1", ("rasgan_v1", "ralsgan_v1")), ("table3_cat64", ("ralsgan_v1",))):
+        found = tables[name]["columns"][0]["cells"]
+        for row in rows:
+            assert found[row]["mean"] is not None
+            assert found[row]["paper"] is None
+    shutil.rmtree("outputs")
+    make("experiment=table1_stable", "loss=sgan", "arch.width=2", value=40.0)
+    assert said not in rgan_table("outputs")[1]  # where none of the paper's numbers is shown
+
+
+def test_a_name_of_ones_own_with_several_meanings_has_a_row_for_each(make: Make, rgan_table: Callable) -> None:
+    for seed, comparison in ((1, "pair"), (2, "average")):
+        make("experiment=table1_stable", "loss=ralsgan", f"loss.comparison={comparison}", "loss.name=mine",
+             f"seed={seed}", value=40.0)  # fmt: skip
+    found = first_cells(rgan_table("outputs", "--format", "json")[1])
+    assert [row for row, cell in found.items() if cell["mean"]] == [
+        f"mine with comparison={comparison}, function=least_squares, generator=non_saturating, penalty=none"
+        for comparison in ("average", "pair")
+    ]
 
 
 def test_a_combination_of_ones_own_has_a_row(make: Make, rgan_table: Callable) -> None:
@@ -289,6 +320,113 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
+@pytest.mark.parametrize("score", [28.0, None])
+def test_a_missing_seed_is_neither_best_nor_hidden(score: float | None, make: Make, rgan_table: Callable) -> None:
+    """Seed 1 diverged, and `values: [6.479]` stood beside `seeds: [1, 2]`, bold."""
+    make("experiment=table1_stable", "loss=lsgan", "seed=1", status="diverged", iteration=1200)
+    make("experiment=table1_stable", "loss=lsgan", "seed=2", value=28.5)
+    make("experiment=table1_stable", "loss=lsgan", "seed=3", value=29.5)
+    for seed, value in ((1, 31.0), (2, 33.0)):
+        make("experiment=table1_stable", "loss=rasgan", f"seed={seed}", value=value)
+    make("experiment=table1_stable", "loss=sgan", "seed=1", value=score, status="finished" if score else "interrupted")
+    column = json.loads(rgan_table("outputs", "--format", "json")[1])[0]["columns"][0]
+    lsgan, rasgan = column["cells"]["lsgan"], column["cells"]["rasgan"]
+    assert (lsgan["values"], lsgan["seeds"], lsgan["incomplete"]) == ([28.5, 29.5], [2, 3], True)
+    assert [list(run.values())[:3] for run in lsgan["runs"]] == [
+        [1, None, "diverged at 1,200"], [2, 28.5, None], [3, 29.5, None],
+    ]  # fmt: skip
+    assert not lsgan["best"]
+    assert (rasgan["best"], column["cells"]["sgan"]["best"]) == ((False, True) if score else (True, False))
+    (pair,) = column["pairs"]
+    assert (pair["pair"], pair["incomplete"]) == (["rasgan", "lsgan"], True)
+    out = rgan_table("outputs")[1]
+    assert ("lsgan has a lower mean than rasgan, but only from 2 of its 3 seeds" in out) == (score is None)
+    assert "no, but seeds are missing" in rgan_table("outputs", "--format", "html")[1]
+
+
+def test_where_seeds_are_missing_everywhere_no_cell_is_best(make: Make, rgan_table: Callable) -> None:
+    for loss in ("sgan", "rasgan"):
+        make("experiment=table1_stable", f"loss={loss}", "seed=1", value=30.0)
+        make("experiment=table1_stable", f"loss={loss}", "seed=2", status="failed", iteration=5)
+    _, out, _ = rgan_table("outputs")
+    assert "**" not in out
+    assert "n_d 1: no best is marked, since seeds are missing everywhere" in out
+
+
+# --- copies -----------------------------------------------------------------------------------------------------------
+
+
+def first_cells(out: str) -> dict[str, dict]:
+    """Of the first column of the first table."""
+    return json.loads(out)[0]["columns"][0]["cells"]
+
+
+def rewrite(folder: Path | str, **values: object) -> None:
+    """Changes a result.json: dotted places, with __ for the dots."""
+    content = json.loads((Path(folder) / "result.json").read_text())
+    for place, value in values.items():
+        change(place.replace("__", "."), value)(content)
+    (Path(folder) / "result.json").write_text(json.dumps(content))
+
+
+def test_copies_of_a_run_are_no_further_seeds(make: Make, rgan_table: Callable) -> None:
+    for loss, values in (("sgan", (40.0, 44.0)), ("rasgan", (37.0, 41.0))):
+        for seed, value in enumerate(values):
+            make("data=demo", f"loss={loss}", f"seed={seed}", value=value)
+    before = json.loads(rgan_table("outputs", "--format", "json")[1])[0]["columns"]
+    for copied in ("a", "b"):
+        shutil.copytree("outputs", f"copies/{copied}")
+    shutil.copytree("outputs/run_000", "copies/c")
+    table = json.loads(rgan_table("outputs", "copies", "--format", "json")[1])[0]
+    assert table["columns"] == before
+    assert "counted once: copies/a/run_002 is a copy of outputs/run_002" in table["notes"]
+    assert "counted once: c is a copy of outputs/run_000" in table["notes"]
+    assert sum("counted once" in note for note in table["notes"]) == 9
+
+
+def test_of_unequal_copies_the_one_furthest_along_is_kept(make: Make, rgan_table: Callable) -> None:
+    run = make("data=demo", "loss=sgan", value=40.0)
+    early = shutil.copytree(run, "outputs/early")
+    rewrite(early, status="interrupted", iteration=50_000, scores__fid__final={"iteration": 0, "value": 400.0})
+    later = shutil.copytree(early, "outputs/later")
+    rewrite(later, iteration=60_000)
+    other = shutil.copytree(run, "outputs/strange")
+    rewrite(other, scores__fid__final__value=39.0, scores__fid__history__1=[100_000, 39.0])
+    renamed = shutil.copytree(run, "outputs/vanilla")
+    rewrite(renamed, config__loss__name="vanilla", config__output_root="elsewhere", config__train__log_every=7)
+    out = rgan_table("outputs", "--table", "sweep", "--format", "json")[1]
+    assert [(cell["mean"], cell["seeds"]) for cell in first_cells(out).values()] == [(40.0, [1])]
+    assert json.loads(out)[0]["notes"][-4:] == [
+        "left out: early (training and seed of run_000, interrupted at 50,000; that one: finished at 100,000)",
+        "left out: later (training and seed of run_000, interrupted at 60,000; that one: finished at 100,000)",
+        "left out: strange (training and seed of run_000, with other scores; the first found is taken)",
+        "counted once: vanilla is a copy of run_000, under the name vanilla",
+    ]
+    for folder in (run, other, renamed):
+        shutil.rmtree(folder)
+    out = rgan_table("outputs", "--table", "sweep", "--format", "json")[1]
+    assert first_cells(out)["sgan"]["states"] == ["unfinished at 60,000"]
+
+
+@pytest.mark.parametrize(
+    "other", ["seed=2", "loss=rasgan", "arch.pac=2", "optim.n_d=2", "train.batch_size=16", "data.data_seed=1"]
+)
+def test_other_training_is_no_copy(other: str, make: Make) -> None:
+    make("data=demo", "loss=sgan", value=40.0)
+    make("data=demo", "loss=sgan", other, value=40.0)
+    (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
+    assert len(table.runs) == 2
+
+
+def test_copies_do_not_outvote_a_protocol(make: Make) -> None:
+    for seed in (1, 2):
+        make("data=demo", f"seed={seed}", value=40.0)
+    run = make("data=demo", "seed=3", value=40.0, num_samples=10)
+    for index in range(3):
+        shutil.copytree(run, f"outputs/copy_{index}")
+    assert choose_protocol(find_runs([Path("outputs")])).protocol["num_samples"] == 50_000
+
+
 # --- sweeps -----------------------------------------------------------------------------------------------------------
 
 
@@ -318,13 +456,85 @@ def test_one_loss_name_with_several_choices_is_told_apart(make: Make) -> None:
     assert table.rows == ["average", "pair"] or table.rows == ["pair", "average"]
 
 
+def test_columns_and_rows_stand_in_the_order_of_their_values(make: Make, rgan_table: Callable) -> None:
+    for loss in ("rasgan_v1", "hinge", "rasgan", "sgan", "ralsgan"):
+        for lr in ("1e-3", "1e-4", "2e-4"):
+            for norm in ("true", "false"):
+                make("data=demo", f"loss={loss}", f"optim.lr={lr}", f"arch.spectral_norm={norm}", value=1.0)
+    _, out, _ = rgan_table("outputs", "--table", "sweep")
+    lines = [[text.strip() for text in line.strip("|").split("|")] for line in out.splitlines() if line.startswith("|")]
+    assert [line[0] for line in lines[2:]] == ["sgan", "rasgan", "ralsgan", "hinge", "rasgan_v1"]
+    assert lines[0][1:] == [
+        f"arch.spectral_norm={norm}, optim.lr={lr}" for norm in (False, True) for lr in (0.0001, 0.0002, 0.001)
+    ]
+
+
+def test_rows_of_numbers_and_lists_are_sorted_as_such(make: Make) -> None:
+    for width in (8, 128, 16):
+        make("data=demo", f"arch.width={width}", value=1.0)
+    assert make_tables(find_runs([Path("outputs")]), "sweep")[0].rows == ["8", "16", "128"]
+    shutil.rmtree("outputs")
+    for betas in ("[0.9,0.999]", "[0.0,0.9]", "[0.5,0.9]"):
+        make("data=demo", f"optim.betas={betas}", value=1.0)
+    assert make_tables(find_runs([Path("outputs")]), "sweep")[0].rows == ["[0.0, 0.9]", "[0.5, 0.9]", "[0.9, 0.999]"]
+
+
+def test_where_the_images_lie_is_no_swept_key(make: Make) -> None:
+    """The same images, by their fingerprint, on two machines."""
+    for seed, root in ((1, "/here"), (2, "/there")):
+        make("data=folder", f"data.root={root}", f"seed={seed}", value=1.0)
+    (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
+    assert [(column.title, list(column.cells)) for column in table.columns] == [("fid", ["rasgan"])]
+    assert table.columns[0].cells["rasgan"].sd == 0.0
+
+
+def other_protocol(folder: Path, score: str, value: float, iteration: int = 100_000, **protocol: object) -> None:
+    """A score that the run had under another protocol, before it went on under its present one."""
+    content = json.loads((folder / "result.json").read_text())
+    present = content["protocol"][next(iter(content["protocol"]))]
+    entry = {"iteration": iteration, "value": value}
+    content["scores_under_other_protocols"] = [
+        {
+            "score": score, "protocol": present | protocol, "final": entry, "best": entry,
+            "history": [[iteration, value]], "table3": None,
+        }
+    ]  # fmt: skip
+    (folder / "result.json").write_text(json.dumps(content))
+
+
+def test_a_score_under_an_earlier_protocol_is_used_where_it_is_the_common_one(make: Make, rgan_table: Callable) -> None:
+    for seed in (1, 2):
+        make("data=demo", "loss=sgan", f"seed={seed}", value=40.0 + seed)
+    rescored = make("data=demo", "loss=rasgan", value=99.0, num_samples=10)
+    other_protocol(rescored, "fid", 30.0, num_samples=50_000)
+    renamed = make("data=demo", "loss=rasgan", "seed=2", value=98.0, features="pixels")
+    other_protocol(renamed, "fid", 31.0, features="inception")
+    stopped_short = make("data=demo", "loss=rasgan", "seed=3", value=97.0, num_samples=10)
+    other_protocol(stopped_short, "fid", 32.0, iteration=50_000, num_samples=50_000)
+    for form in ("csv", "html"):
+        assert rgan_table("outputs", "--format", form)[0] == 0
+    out = rgan_table("outputs", "--format", "json")[1]
+    assert first_cells(out)["rasgan"]["values"] == [30.0, 31.0]
+    assert first_cells(out)["sgan"]["values"] == [41.0, 42.0]
+    assert f"left out: {stopped_short.name} (num_samples 10, not 50000)" in json.loads(out)[0]["notes"]
+
+
+def test_the_protocol_that_most_runs_have_or_had_is_taken(make: Make) -> None:
+    """Two were scored anew: under their earlier protocol all three can be compared."""
+    for seed in (1, 2):
+        folder = make("data=demo", f"seed={seed}", value=99.0, num_samples=10)
+        other_protocol(folder, "fid", 40.0, num_samples=50_000)
+    make("data=demo", "seed=3", value=41.0)
+    assert [run.final("fid") for run in choose_protocol(find_runs([Path("outputs")])).runs] == [40.0, 40.0, 41.0]
+
+
 def test_the_fid_goes_first_then_what_most_runs_have(make: Make) -> None:
-    for _ in range(3):
-        make("data=demo", value=1.0, features="pixels")
+    for seed in range(3):
+        make("data=demo", f"seed={seed}", value=1.0, features="pixels")
     make("data=demo", value=2.0, features="efficientnet-lite0")
-    assert choose_protocol(find_runs([Path("outputs")]))[0] == "fd_pixels"
+    assert choose_protocol(find_runs([Path("outputs")])).score == "fd_pixels"
     make("data=demo", value=3.0)
-    assert choose_protocol(find_runs([Path("outputs")]))[0] == "fid"
+    assert choose_protocol(find_runs([Path("outputs")])).score == "fid"
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
@@ -387,6 +597,42 @@ def test_divergence_collapse_and_failed_scores_are_told(make: Make, rgan_table: 
             f"{diverged.name[4:]}: diverged at 1,200 (loss/generator, weights/generator not finite)",
             f"{diverged.name[4:]}: not scored at 100,000 (not finite: loss/generator)",
         ]
+
+
+def test_a_last_score_that_failed_is_told_in_the_cell(make: Make, rgan_table: Callable) -> None:
+    run = make("experiment=table1_stable", "loss=sgan", status="finished")
+    rewrite(run, failed_scores=[{"iteration": 100_000, "reason": "out of memory"}])
+    unscored = make("experiment=table1_stable", "loss=rasgan", status="finished")
+    rewrite(unscored, failed_scores=[{"iteration": 0, "reason": "out of memory"}], scores={}, protocol={})
+    make("experiment=table1_stable", "loss=lsgan", status="finished")
+    table3 = make("experiment=cat64", "loss=rasgan", value=20.0)
+    rewrite(table3, failed_scores=[{"iteration": 40_000, "reason": "no space"}, {"iteration": 3, "reason": "x"}])
+    _, out, _ = rgan_table("outputs")
+    assert re.search(r"\| sgan +\| not scored at 100,000 ", out)
+    assert re.search(r"\| lsgan +\| incomplete at 100,000 ", out)
+    assert re.search(r"\| rasgan +\| not scored at 40,000 +\| 15.38", out)
+    assert f"left out: {unscored.name} (has no fid; not scored at 0: out of memory)" in out
+
+
+@pytest.mark.parametrize("form", ["markdown", "csv", "latex", "html", "json"])
+def test_a_biased_distance_is_marked_wherever_it_is_shown(form: str, make: Make, rgan_table: Callable) -> None:
+    """100 fakes with 192 features: the README promises the mark, and rgan-table had none."""
+    make("data=demo", "loss=sgan", "fid.num_samples=100", value=5.0, features="pixels")
+    make("experiment=cat256", "loss=sgan", value=60.0, table3=[50.0, 95.0, 60.0, 12.5])
+    make("data=demo", "loss=sgan", value=5.0, num_real=50_000)
+    for index, kind, name in ((0, "sweep", "fd_pixels"), (1, "sweep", "fid"), (1, "table3", "fid")):
+        _, out, _ = rgan_table(f"outputs/run_00{index}", "--table", kind, "--format", form)
+        if form == "csv":
+            assert {row["rank_deficient"] for row in csv.DictReader(io.StringIO(out))} == {"True"}
+            continue
+        name = name.replace("_", "\\_") if form == "latex" else name
+        assert f"{name} (rank-deficient) " in out
+        assert f"{name} is rank-deficient: fewer images than features" in out
+        if form == "json":
+            assert json.loads(out)[0]["rank_deficient"] is True
+        if form == "html":
+            assert f"{name} (rank-deficient)</text>" in out  # the curve's axis
+    assert "rank-deficient" not in rgan_table("outputs/run_002", "--format", form)[1]
 
 
 def test_the_page_is_the_same_each_time(table1: None, rgan_table: Callable) -> None:

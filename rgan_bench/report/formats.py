@@ -80,7 +80,20 @@ def markdown(tables: list[Table]) -> str:
 
 # --- csv --------------------------------------------------------------------------------------------------------------
 
-CSV_FIELDS = ("table", "score", "row", "column", "mean", "sd", "seeds", "paper", "difference", "states", "best")
+CSV_FIELDS = (
+    "table",
+    "score",
+    "row",
+    "column",
+    "mean",
+    "sd",
+    "seeds",
+    "paper",
+    "difference",
+    "states",
+    "best",
+    "rank_deficient",
+)
 
 
 def csv_text(tables: list[Table]) -> str:
@@ -97,6 +110,7 @@ def csv_text(tables: list[Table]) -> str:
                         "table": table.name, "score": table.score, "row": row, "column": column.title,
                         "mean": cell.mean, "sd": cell.sd, "seeds": len(cell.values), "paper": cell.paper,
                         "difference": cell.difference, "states": "; ".join(cell.states), "best": cell.best,
+                        "rank_deficient": table.rank_deficient,
                     }
                 )  # fmt: skip
     return text.getvalue()
@@ -160,6 +174,7 @@ def as_dict(table: Table) -> dict[str, Any]:
         "table": table.name,
         "title": table.title,
         "score": table.score,
+        "rank_deficient": table.rank_deficient,
         "beside_paper": table.beside_paper,
         "protocol": table.protocol,
         "columns": [column_dict(column) for column in table.columns],
@@ -173,13 +188,22 @@ def column_dict(column: Column) -> dict[str, Any]:
             "mean": cell.mean,
             "sd": cell.sd,
             "values": cell.values,
-            "seeds": [run.seed for run in cell.runs],
+            "seeds": [seed.run.seed for seed in cell.seeds if seed.value is not None],
             "diverged": sum(state.startswith("diverged") for state in cell.states),
             "states": cell.states,
+            "incomplete": cell.incomplete,
             "paper": cell.paper,
             "difference": cell.difference,
             "best": cell.best,
-            "runs": [printable(run.folder) for run in cell.runs],
+            "runs": [
+                {
+                    "seed": seed.run.seed,
+                    "value": seed.value,
+                    "state": seed.state,
+                    "folder": printable(seed.run.folder),
+                }
+                for seed in cell.seeds
+            ],
         }
         for row, cell in column.cells.items()
     }

@@ -102,7 +102,7 @@ def significance_row(pair: dict[str, Any]) -> str:
         f"{pair['difference']:+.4g}",
         t,
         f"{pair['p_holm']:.3g}",
-        "yes" if pair["stands_out"] else "no",
+        ("yes" if pair["stands_out"] else "no") + ", but seeds are missing" * pair["incomplete"],
     )
     return "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in texts) + "</tr>"
 
@@ -120,13 +120,14 @@ def settings(table: Table) -> list[tuple[str, dict[str, list[Run]]]]:
 
 
 def curves(table: Table) -> str:
-    plots = [plot(title, runs, table.score) for title, runs in settings(table)]
+    plots = [plot(title, runs, table) for title, runs in settings(table)]
     plots = [svg for svg in plots if svg]
     return f'<h3>Score against iteration</h3>\n<div class="plots">{"".join(plots)}</div>\n' if plots else ""
 
 
-def plot(title: str, rows: dict[str, list[Run]], score: str) -> str:
+def plot(title: str, rows: dict[str, list[Run]], table: Table) -> str:
     """A line a loss (a thin one a further seed)."""
+    score = table.score
     with pyplot.rc_context(
         {"svg.fonttype": "none", "svg.hashsalt": "rgan", "font.size": 9, "font.family": "sans-serif"}
     ):
@@ -147,7 +148,7 @@ def plot(title: str, rows: dict[str, list[Run]], score: str) -> str:
                         label=None if repetition else row,
                     )
         drawn = bool(axes.lines)
-        axes.set(xlabel="iteration", ylabel=score, title=title)
+        axes.set(xlabel="iteration", ylabel=table.label, title=title)
         low, high = axes.dataLim.intervaly
         if (
             low > 0 and high > 10 * low

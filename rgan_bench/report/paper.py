@@ -6,7 +6,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from rgan_bench.report.cells import Cell, Column, Table, finish, make_cell
+from rgan_bench.protocol import TABLE3_ITERATIONS
+from rgan_bench.report.cells import Cell, Column, Table, finish, make_cell, rank_note
 from rgan_bench.report.protocols import choose_protocol
 from rgan_bench.report.runs import Run
 
@@ -24,6 +25,10 @@ TITLES = {
 SETTINGS = {"table1": ("stable", "wgangp"), "table2": ("lr1e-3", "betas0.9", "no_bn", "tanh")}
 IMAGES = {"cat64": 9304, "cat128": 6645, "cat256": 2011}
 FAKES = {"cat64": 10_000, "cat128": 10_000, "cat256": 2_000}
+FIRST_CODE = (
+    "the paper's cells of RaSGAN and RaLSGAN come, at least in part, from its author's first code, whose second term "
+    "takes mean(f) - r where the paper has f - mean(r): our losses rasgan_v1 and ralsgan_v1"
+)
 
 
 @cache
@@ -40,48 +45,54 @@ def paper_table(runs: list[Run], name: str) -> list[Table]:
     if name == "table3":
         sizes = [size for size in IMAGES if any(run.cell[1] == size for run in runs)]
         return [table3(size, [run for run in runs if run.cell[1] == size]) for size in sizes]
-    score, kept, protocol, notes = choose_protocol(runs)
+    chosen = choose_protocol(runs)
+    score, kept = chosen.score, chosen.runs
     printed = paper()[name]["cells"]
     beside = bool(kept) and all(may_stand_beside_paper(run, score, "") for run in kept)
-    rows = [*printed, *sorted({run.row for run in kept} - set(printed))]
     found = grouped(kept)
+    rows = [*printed, *sorted({row for _, row in found} - set(printed))]
 
     def cell(row: str, setting: str) -> Cell:
         value = printed.get(row, {}).get(setting) if beside else None
         return make_cell(found.get((setting, row), []), lambda run: run.final(score), value)
 
-    columns = [finish(Column(TITLES[setting], {row: cell(row, setting) for row in rows})) for setting in SETTINGS[name]]
-    title = f"{score} at {kept[0].iterations:,} iterations" if kept else paper()[name]["caption"]
-    if name == "table2":
-        notes.insert(0, "outside the lr column the learning rate is 1e-4, as in the author's script; it is not printed")
-    return [Table(name, title, score, rows, columns, beside, protocol, provenance(beside) + notes)]
+    columns = [Column(TITLES[setting], {row: cell(row, setting) for row in rows}) for setting in SETTINGS[name]]
+    notes = provenance(beside, name) + rank_note(score, chosen.protocol) + finish(columns) + chosen.notes
+    title = f"{chosen.label} at {kept[0].iterations:,} iterations" if kept else paper()[name]["caption"]
+    return [Table(name, title, score, rows, columns, beside, chosen.protocol, notes)]
 
 
 def table3(size: str, runs: list[Run]) -> Table:
-    score, kept, protocol, notes = choose_protocol(runs)
+    chosen = choose_protocol(runs)
+    score, kept = chosen.score, chosen.runs
     printed = paper()["table3"][size]["cells"]
     beside = bool(kept) and all(may_stand_beside_paper(run, score, size) for run in kept)
-    rows = [*printed, *sorted({run.row for run in kept} - set(printed))]
     found = grouped(kept)
+    rows = [*printed, *sorted({row for _, row in found} - set(printed))]
     columns = []
     for index, statistic in enumerate(STATISTICS):
 
         def cell(row: str, index: int = index, statistic: str = statistic) -> Cell:
             value = printed[row][index] if beside and row in printed else None
-            return make_cell(found.get((size, row), []), lambda run: run.statistic(score, statistic), value)
+            mine = found.get((size, row), [])
+            return make_cell(mine, lambda run: run.statistic(score, statistic), value, TABLE3_ITERATIONS)
 
-        columns.append(finish(Column(statistic, {row: cell(row) for row in rows})))
-    if protocol.get("rank_deficient"):
-        notes.insert(0, f"{score} is rank-deficient (fewer images than features); result.json has the kernel distance")
-    title = f"{score} over 20k, 30k, ..., 100k iterations, {size}"
-    return Table(f"table3_{size}", title, score, rows, columns, beside, protocol, provenance(beside) + notes)
+        columns.append(Column(statistic, {row: cell(row) for row in rows}))
+    notes = provenance(beside, "table3") + rank_note(score, chosen.protocol) + finish(columns) + chosen.notes
+    title = f"{chosen.label} over 20k, 30k, ..., 100k iterations, {size}"
+    return Table(f"table3_{size}", title, score, rows, columns, beside, chosen.protocol, notes)
 
 
 def grouped(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
-    """(setting, row) → runs."""
+    """(setting, row) → runs. A name of the user's own that stands for several losses has a row for each."""
+    losses: dict[str, set[str]] = {}
+    for run in runs:
+        losses.setdefault(run.row, set()).add(str(run.identity["loss"]))
     found: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        found.setdefault((run.cell[1], run.row), []).append(run)
+        choices = ", ".join(f"{key}={value}" for key, value in run.identity["loss"].items())
+        row = run.row if len(losses[run.row]) == 1 else f"{run.row} with {choices}"
+        found.setdefault((run.cell[1], row), []).append(run)
     return found
 
 
@@ -101,9 +112,12 @@ def may_stand_beside_paper(run: Run, score: str, setting: str) -> bool:
     )
 
 
-def provenance(beside: bool) -> list[str]:
+def provenance(beside: bool, name: str) -> list[str]:
+    """What a reader of the paper's numbers must know."""
+    script = "outside the lr column the learning rate is 1e-4, as in the author's script; it is not printed"
     if not beside:
-        return ["the paper's numbers are not shown: these runs are not what the paper ran and scored"]
+        hidden = "the paper's numbers are not shown: these runs are not what the paper ran and scored"
+        return [hidden] + [script] * (name == "table2")
     confirmed = "; ".join(
         f"{table} {part}: {', '.join(names)}"
         for table, parts in paper()["confirmed"].items()
@@ -111,5 +125,6 @@ def provenance(beside: bool) -> list[str]:
     )
     return [
         f"paper: {paper()['source']}, one run (seed {paper()['seed']}) a cell, transcribed by hand; "
-        f"confirmed against a second public source: {confirmed}"
+        f"confirmed against a second public source: {confirmed}",
+        script if name == "table2" else FIRST_CODE,
     ]

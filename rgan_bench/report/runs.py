@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -11,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from rgan_bench.config import group_options, load_group_option
+from rgan_bench.runs import identity_of
 
 COLLAPSED = 0.1  # of the real images' variation: below it a generator makes one picture, or nearly
 
@@ -79,6 +81,24 @@ class Run:
         """The row's name: the loss's, or spectral_sgan where table 3 has it as a row of its own."""
         name, arch = self.config["loss"]["name"], self.config["arch"]
         return "spectral_sgan" if name == "sgan" and arch["spectral_norm"] and arch["name"] != "cnn32" else name
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide the training, the seed aside; which images, their fingerprint tells, and no path."""
+        config = self.config
+        found = identity_of({**config, "data": {**config["data"], "root": "/"}})
+        found["data"].pop("root", None)
+        return found
+
+    @cached_property
+    def same_run_key(self) -> str:
+        """Equal for two folders that hold one run, or copies of it: everything that decides the training, and the seed.
+
+        The number of iterations is not among it: a run goes on.
+        """
+        told = (score.protocol["data"] for score in self.scores.values())
+        images = self.images or next(told, self.config["data"].get("root"))
+        return json.dumps([self.identity, images, self.seed], sort_keys=True)
 
     def final(self, score: str) -> float | None:
         """The score after the last iteration, of a finished run."""
