@@ -163,7 +163,7 @@ def test_other_protocols_are_left_out_and_named(
     make("experiment=table1_stable", "loss=sgan", value=40.0)
     make("experiment=table1_stable", "loss=rasgan", value=30.0)
     stranger = make("experiment=table1_stable", "loss=lsgan", *overrides, value=1.0, **protocol)
-    _, out, _ = rgan_table("outputs", "--format", "json")
+    _, out, _ = rgan_table("outputs", "--table", "table1", "--format", "json")
     (table,) = json.loads(out)
     assert table["columns"][0]["cells"]["lsgan"]["mean"] is None
     assert table["columns"][0]["cells"]["sgan"]["mean"] == 40.0
@@ -198,7 +198,7 @@ def test_nothing_but_the_paper_s_protocol_stands_beside_the_paper(
 def test_runs_outside_a_table_are_named(make: Make, rgan_table: Callable) -> None:
     make("experiment=table1_stable", "loss=sgan", value=40.0)
     stranger = make("experiment=table1_stable", "loss=sgan", "optim.lr=5e-5", value=1.0)
-    _, out, _ = rgan_table("outputs")
+    _, out, _ = rgan_table("outputs", "--table", "table1")
     assert f"left out: {stranger.name} (its settings are in no cell of this table)" in out
 
 
@@ -267,7 +267,7 @@ def test_other_training_is_no_seed_of_a_cell(
         pytest.skip(f"{override} is what experiment={experiment} has anyway")
     make(f"experiment={experiment}", "loss=rasgan", value=20.0, table3=[1.0, 2.0, 1.5, 0.5])
     stranger = make(f"experiment={experiment}", "loss=rasgan", override, value=1.0, table3=[9.0, 9.0, 9.0, 9.0])
-    (table,) = make_tables(find_runs([Path("outputs")]), "auto")
+    (table,) = make_tables(find_runs([Path("outputs")]), "table3" if experiment == "cat64" else experiment[:6])
     assert stranger not in [run.folder for run in table.runs]
     assert f"left out: {stranger.name} (its settings are in no cell of this table)" in table.notes
     assert {len(column.cells["rasgan"].values) for column in table.columns} <= {0, 1}
@@ -351,6 +351,48 @@ def test_where_seeds_are_missing_everywhere_no_cell_is_best(make: Make, rgan_tab
     _, out, _ = rgan_table("outputs")
     assert "**" not in out
     assert "n_d 1: no best is marked, since seeds are missing everywhere" in out
+
+
+# --- auto -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("swept", ["optim.lr=1e-4,2e-4,1e-3", "arch.width=16,32,64", "optim.lr=2e-4,5e-4"])
+def test_a_sweep_through_a_cell_of_the_paper_is_shown_whole(swept: str, make: Make, rgan_table: Callable) -> None:
+    """Half of the runs of a sweep over learning rates were left out, because the paper's rate was among them."""
+    key, values = swept.split("=")
+    for loss in ("sgan", "rasgan"):
+        for value in values.split(","):
+            make("data=demo", f"loss={loss}", f"{key}={value}", value=1.0)
+    (table,) = json.loads(rgan_table("outputs", "--format", "json")[1])
+    assert table["table"] == "sweep"
+    assert [column["title"] for column in table["columns"]] == [f"{key}={float(v):g}" for v in values.split(",")]
+    assert all(cell["mean"] == 1.0 for column in table["columns"] for cell in column["cells"].values())
+    assert "some of these runs are also cells of the paper's table1; --table shows them there" in table["notes"]
+
+
+def test_the_paper_s_table_and_some_others_are_both_shown(make: Make, rgan_table: Callable) -> None:
+    for experiment in ("table1_stable", "table1_wgangp"):
+        for loss in ("sgan", "rasgan", "lsgan"):
+            make(f"experiment={experiment}", f"loss={loss}", value=40.0)
+    slow = make("experiment=table1_stable", "loss=sgan", "optim.lr=5e-5", value=1.0)
+    small = make("experiment=table1_stable", "loss=rasgan", "arch.width=32", value=2.0)
+    few = make("experiment=table1_stable", "loss=hinge", value=3.0, num_samples=10)
+    unscored = make("experiment=table1_stable", "loss=hinge", "optim.lr=5e-5", status="failed", iteration=0)
+    rewrite(unscored, scores={}, protocol={})
+    paper_s, rest = json.loads(rgan_table("outputs", "--format", "json")[1])
+    assert [paper_s["table"], rest["table"]] == ["table1", "sweep"]
+    assert paper_s["columns"][0]["cells"]["sgan"]["paper"] == 40.64
+    shown = [run["folder"] for column in rest["columns"] for cell in column["cells"].values() for run in cell["runs"]]
+    assert sorted(shown) == [str(slow), str(small)]
+    assert rest["notes"] == [
+        "these runs are not in the paper's tables above",
+        f"left out: {few.name} (num_samples 10, not 50000)",
+        f"left out: {unscored.name} (has no fid)",
+    ]
+    for folder in (slow, small, few):
+        shutil.rmtree(folder)
+    (paper_s,) = json.loads(rgan_table("outputs", "--format", "json")[1])
+    assert f"left out: {unscored.name} (has no score)" in paper_s["notes"]
 
 
 # --- copies -----------------------------------------------------------------------------------------------------------
