@@ -24,7 +24,7 @@ from rgan_bench.protocol import Protocol
 from rgan_bench.report.paper import paper
 from rgan_bench.report.protocols import choose_protocol
 from rgan_bench.report.reading import find_runs
-from rgan_bench.report.significance import holm
+from rgan_bench.report.significance import holm, welch
 from rgan_bench.report.tables import make_tables
 from rgan_bench.schema import Config
 
@@ -312,6 +312,25 @@ def test_seeds_without_any_spread(make: Make, rgan_table: Callable) -> None:
         (None, 0.0, True),
     ]
     assert "NaN" not in rgan_table("outputs", "--format", "html")[1]
+
+
+@pytest.mark.filterwarnings("ignore:Precision loss")  # SciPy's
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([40.0, 41.0, 39.5], [31.0, 30.0]), ([1e29, 2e29], [1e29, -3e29, 1e28]), ([1e-300, 2e-300], [3e-300, 5e-300]),
+        ([7.0, 7.0], [7.0, 8.0, 9.0]), ([30.0, 30.0 + 1e-13], [30.0, 30.0]),
+    ],
+)  # fmt: skip
+def test_welch_s_test_is_finite_at_any_scale(a: list[float], b: list[float]) -> None:
+    found = welch(a, b)
+    scale = max(map(abs, (*a, *b)))  # SciPy's own squares would be 0 or infinite
+    expected = scipy.stats.ttest_ind(np.array(a) / scale, np.array(b) / scale, equal_var=False)
+    assert (found["t"], found["p"]) == pytest.approx((expected.statistic, expected.pvalue))
+
+
+def test_a_spread_too_small_to_divide_by_is_none() -> None:
+    assert welch([0.0, 5e-324], [1e30, 1e30]) == {"t": None, "p": 0.0}
 
 
 def test_holm_by_hand() -> None:
