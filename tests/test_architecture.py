@@ -20,7 +20,7 @@ ROWS = [
     ["report.sweeps"],
     ["report.tables"],
     ["report.formats"],
-    ["report.page"],
+    ["report.latex", "report.page"],
     ["convolutions"],
     ["accelerate"],
     ["rng"],
@@ -47,7 +47,7 @@ ROWS = [
 TORCH_FREE = ["errors", "files", "schema", "protocol", "config", "console", "runs", "locks", "sweep"]
 TORCH_FREE += ["report", "report.runs", "report.parts", "report.reading", "report.protocols"]
 TORCH_FREE += ["report.significance", "report.cells", "report.paper", "report.sweeps"]
-TORCH_FREE += ["report.tables", "report.formats", "report.page"]
+TORCH_FREE += ["report.tables", "report.formats", "report.latex", "report.page"]
 TORCH_FREE += ["cat", "cat.geometry", "cat.source", "cat.download", "cat.prepare"]
 TORCH_FREE += ["cli.train", "cli.fid", "cli.prepare_cat", "cli.table"]
 PACKAGE = Path(rgan_bench.__file__).parent

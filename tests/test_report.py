@@ -21,6 +21,8 @@ from PIL import Image
 
 from rgan_bench.cli import table as cli
 from rgan_bench.protocol import Protocol
+from rgan_bench.report.formats import plain
+from rgan_bench.report.latex import latex_escape
 from rgan_bench.report.paper import paper
 from rgan_bench.report.protocols import choose_protocol
 from rgan_bench.report.reading import find_runs
@@ -732,10 +734,17 @@ def test_latex_compiles(table1: None, make: Make, rgan_table: Callable) -> None:
         pytest.skip("no pdflatex here")
     make("experiment=cat64", "loss=rasgan", value=20.0, table3=[1.0, 2.0, 1.5, 0.5])
     rgan_table("outputs", "--format", "latex", "--out", "tables.tex")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "Overfull" not in done.stdout
+    for betas in ("[0.9,0.999]", "[0.0,0.9]"):
+        make("data=demo", f"optim.betas={betas}", value=1.0, root="sweep")
+    rgan_table("sweep", "--table", "sweep", "--format", "latex", "--out", "sweep.tex")
+    letters = "".join(map(chr, range(0x20, 0x250)))  # a folder may have any name
+    rewrite(make("data=demo", value=1.0, root="letters"), config__loss__name=HOSTILE + letters)
+    rgan_table("letters", "--table", "table1", "--format", "latex", "--out", "letters.tex")
+    for name in ("tables.tex", "sweep.tex", "letters.tex"):
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", name]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert "Overfull" not in done.stdout or name != "tables.tex"
 
 
 # --- files that are no results ----------------------------------------------------------------------------------------
@@ -934,6 +943,111 @@ def test_runs_of_one_folder_name_are_told_apart(make: Make, rgan_table: Callable
         (Path("outputs") / "run").rename(Path("outputs") / f"{value:.0f}" / "run")
     _, out, _ = rgan_table("outputs", "--table", "table1")
     assert "- left out: outputs/38/run (iterations 5, not 9)" in out
+
+
+# --- hostile texts ----------------------------------------------------------------------------------------------------
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'$\\input{x}$|&amp;\n=1"
+
+
+def places(content: object, way: str = "") -> list[str]:
+    """Of every value and key-holding object in a result, dotted."""
+    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    return [place for key, value in inner for place in (f"{way}{key}", *places(value, f"{way}{key}."))]
+
+
+def complete_result(folder: Path) -> dict:
+    """With something in every optional field."""
+    other_protocol(folder, "fid", 30.0)
+    content = json.loads((folder / "result.json").read_text())
+    content |= {
+        "diverged": {"iteration": 3, "not_finite": ["weights/generator"]},
+        "diversity": {"iteration": 9, "pixel_sd": 0.01, "real_pixel_sd": 0.25},
+        "failed_scores": [{"iteration": 3, "reason": "out of memory"}],
+        "data": {"name": "demo", "source": "x", "fingerprint": "demo"},
+    }
+    return content
+
+
+@pytest.mark.parametrize("form", ["html", "markdown"])
+def test_no_field_of_a_result_becomes_markup(form: str, make: Make, rgan_table: Callable) -> None:
+    folder = make("data=demo", "loss=sgan", value=40.0)
+    make("data=demo", "loss=sgan", "optim.lr=1e-3", "seed=2", value=41.0)
+    content = complete_result(folder)
+    (folder / "result.json").write_text(json.dumps(content))
+    assert rgan_table("outputs", "--format", form)[0] == 0
+    refused = 0
+    for place in places(content):
+        changed = copy.deepcopy(content)
+        change(place, HOSTILE)(changed)
+        (folder / "result.json").write_text(json.dumps(changed))
+        status, out, err = rgan_table("outputs", "--table", "sweep", "--format", form)
+        assert status == 0, (place, err)
+        assert not re.search(r"(?<!\\)<(script|img src=x)", out), place
+        assert "Traceback" not in err
+        refused += "left out" in err
+    assert 20 < refused < len(places(content)) - 20  # numbers are refused, texts are shown
+    for key in ("scores", "protocol", "config", "versions"):
+        changed = copy.deepcopy(content)
+        changed[key] = {HOSTILE + name: value for name, value in changed[key].items()}
+        (folder / "result.json").write_text(json.dumps(changed))
+        status, out, _ = rgan_table("outputs", "--table", "sweep", "--format", form)
+        assert status == 0
+        assert not re.search(r"(?<!\\)<(script|img src=x)", out), key
+
+
+def test_a_hostile_name_goes_through_every_format(make: Make, rgan_table: Callable) -> None:
+    for seed in (1, 2):
+        for value, name in ((40.0, HOSTILE), (41.0, "=cmd|' /C calc'!A0"), (42.0, "[0.5, 1]"), (43.0, "文\u202e")):
+            folder = make("data=demo", "loss=sgan", f"seed={seed}", f"loss.name=x{value:.0f}", value=value + seed)
+            rewrite(folder, config__loss__name=name, config__optim__n_d=int(value))
+            rewrite(folder, scores__fid__history=[[0, 1.0], [5, 30.0]])
+    for form in ("markdown", "csv", "latex", "html", "json"):
+        status, out, _ = rgan_table("outputs", "--table", "sweep", "--format", form)
+        assert status == 0
+        assert "\u202e" not in out
+        assert "input" in out
+    names = list(first_cells(out))
+    assert len(names) == 4
+    out = rgan_table("outputs", "--table", "sweep", "--format", "csv")[1]
+    assert "'=cmd|' /C calc'!A0" in {row["row"] for row in csv.DictReader(io.StringIO(out))}
+    table = rgan_table("outputs", "--table", "sweep")[1].splitlines()
+    bars = {len(re.findall(r"(?<!\\)\|", line)) for line in table if line.startswith("|")}
+    assert len(bars) == 1
+
+
+def test_csv_texts_are_no_formulas_and_numbers_stay_numbers() -> None:
+    for text in ("=1+1", "+x", "-x", "@sum(a)", "\tx", "\rx", "＝1"):
+        assert plain(text) == "'" + text
+    for text in ("-1", "+1e-4", "sgan", "0.5", "", "(=)", "a=b"):
+        assert plain(text) == text
+
+
+SAFE = r"\\[a-zA-Z]+\{\}|\\[&%_#${}]|\$\\(pm|times|cdot|to)\$|\$-\$|\{\\ttfamily\\char34\}|\{[\[\]*`]\}|\{\}"
+SAFE += r"|\\[`'^~\"=.a-zA-Z]\{[a-zA-Z]\}"
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        (r"$\input", r"\$\textbackslash{}input"),
+        (r"\\", r"\textbackslash{}\textbackslash{}"),
+        (r"\{x}_^~", r"\textbackslash{}\{x\}\_\textasciicircum{}\textasciitilde{}"),
+        ("[0.5, 0.999]*", "{[}0.5, 0.999{]}{*}"),
+        ("a\nb\tc\x00", "a b cU+0000"),
+        ("--x ''y", "-{}-x '{}'y"),
+        ("Müller ±1 文", r"M\"{u}ller $\pm$1 U+6587"),
+        ("50 % & <b>", r"50 \% \& \textless{}b\textgreater{}"),
+    ],
+)
+def test_latex_escapes(text: str, escaped: str) -> None:
+    assert latex_escape(text) == escaped
+
+
+def test_latex_escapes_leave_nothing_special_of_any_character() -> None:
+    for code in range(0x11000):
+        escaped = latex_escape(chr(code))
+        assert re.fullmatch(r"[A-Za-z0-9 .,;:()/+=@?!'-]+", re.sub(SAFE, "x", escaped)), (code, escaped)
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

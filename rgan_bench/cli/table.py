@@ -63,7 +63,7 @@ def render(tables: list, form: str) -> str:
         except ImportError as error:
             raise UserError(f"--format html: {one_line(error)}; install it: pip install matplotlib") from error
         return page(tables)
-    from rgan_bench.report import formats
+    from rgan_bench.report import formats, latex
 
-    writers = {"markdown": formats.markdown, "csv": formats.csv_text, "latex": formats.latex, "json": formats.json_text}
+    writers = {"markdown": formats.markdown, "csv": formats.csv_text, "latex": latex.latex, "json": formats.json_text}
     return writers[form](tables)

@@ -1,4 +1,4 @@
-"""Tables as text: markdown, csv, LaTeX, JSON."""
+"""Tables as text: markdown, csv, JSON; and what their cells and headers say, in any format."""
 
 import csv
 import io
@@ -66,16 +66,21 @@ def markdown(tables: list[Table]) -> str:
     parts = []
     for table in tables:
         rows = [header(table), *(line(table, row, "**{}**") for row in table.rows)]
-        rows = [[text.replace("|", "\\|") for text in row] for row in rows]
+        rows = [[markdown_escape(text) for text in row] for row in rows]
         widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
         rule = ["-" * width for width in widths]
         lines = [
             "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |"
             for row in [rows[0], rule, *rows[1:]]
         ]
-        notes = "".join(f"\n- {note}" for note in table.notes)
-        parts.append(f"### {table.title}\n\n" + "\n".join(lines) + "\n" + (notes + "\n" if notes else ""))
+        title, notes = markdown_escape(table.title), [f"- {markdown_escape(note)}" for note in table.notes]
+        parts.append("\n".join([f"### {title}", "", *lines, *([""] if notes else []), *notes, ""]))
     return "\n".join(parts)
+
+
+def markdown_escape(text: str) -> str:
+    """Text that neither ends a cell nor begins HTML."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "\\<")
 
 
 # --- csv --------------------------------------------------------------------------------------------------------------
@@ -107,66 +112,32 @@ def csv_text(tables: list[Table]) -> str:
                 cell = column.cells[row]
                 writer.writerow(
                     {
-                        "table": table.name, "score": table.score, "row": row, "column": column.title,
+                        "table": table.name, "score": plain(table.score), "row": plain(row),
+                        "column": plain(column.title),
                         "mean": cell.mean, "sd": cell.sd, "seeds": len(cell.values), "paper": cell.paper,
-                        "difference": cell.difference, "states": "; ".join(cell.states), "best": cell.best,
+                        "difference": cell.difference, "states": plain("; ".join(cell.states)), "best": cell.best,
                         "rank_deficient": table.rank_deficient,
                     }
                 )  # fmt: skip
     return text.getvalue()
 
 
-# --- LaTeX ------------------------------------------------------------------------------------------------------------
-
-ESCAPES = {
-    "&": r"\&",
-    "%": r"\%",
-    "_": r"\_",
-    "#": r"\#",
-    "$": r"\$",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-}
-ESCAPES |= {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "—": "---"}
-
-
-def latex_escape(text: str) -> str:
-    return "".join(ESCAPES.get(character, character) for character in text)
-
-
-def latex(tables: list[Table]) -> str:
-    """A document that compiles as it is; the tabulars can be lifted out of it."""
-    lines = [r"\documentclass{article}", r"\usepackage{booktabs,graphicx}"]
-    lines += [r"\begin{document}"]
-    for table in tables:
-        columns = len(header(table)) - 1
-        lines += [r"\begin{table}[ht]", r"\centering", rf"\caption{{{latex_escape(table.title)}}}"]
-        lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
-        lines += [rf"\begin{{tabular}}{{l{'r' * columns}}}", r"\toprule"]
-        lines += [" & ".join(map(latex_escape, header(table))) + r" \\", r"\midrule"]
-        for row in table.rows:
-            texts = map(latex_escape, line(table, row))
-            bold = ["", *best_flags(table, row)]
-            lines += [" & ".join(rf"\textbf{{{t}}}" if b else t for t, b in zip(texts, bold, strict=True)) + r" \\"]
-        lines += [r"\bottomrule", r"\end{tabular}}"]
-        lines += [rf"\par\smallskip\footnotesize {latex_escape(note)}" for note in table.notes]
-        lines += [r"\end{table}"]
-    return "\n".join([*lines, r"\end{document}", ""])
-
-
-def best_flags(table: Table, row: str) -> list[bool]:
-    flags = []
-    for column in table.columns:
-        flags += [column.cells[row].best] + [False, False] * table.beside_paper
-    return flags
+def plain(text: str) -> str:
+    """A text that no spreadsheet takes for a formula, whatever it begins with: a quote before it says so."""
+    if not text.startswith(tuple("=+-@＝＋－＠\t\r")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return "'" + text
+    return text
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
 
 
 def json_text(tables: list[Table]) -> str:
-    return json.dumps([as_dict(table) for table in tables], indent=2, ensure_ascii=False) + "\n"
+    return json.dumps([as_dict(table) for table in tables], indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_dict(table: Table) -> dict[str, Any]:

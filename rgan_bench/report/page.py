@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from html import escape
 from typing import Any
 
@@ -125,12 +126,17 @@ def curves(table: Table) -> str:
     return f'<h3>Score against iteration</h3>\n<div class="plots">{"".join(plots)}</div>\n' if plots else ""
 
 
+def no_formula(text: str) -> str:
+    """Matplotlib takes what stands between two dollars for a formula, and fails where it is none."""
+    return text.replace("$", r"\$")
+
+
 def plot(title: str, rows: dict[str, list[Run]], table: Table) -> str:
     """A line a loss (a thin one a further seed)."""
     score = table.score
-    with pyplot.rc_context(
-        {"svg.fonttype": "none", "svg.hashsalt": "rgan", "font.size": 9, "font.family": "sans-serif"}
-    ):
+    style = {"svg.fonttype": "none", "svg.hashsalt": "rgan", "font.size": 9, "font.family": "sans-serif"}
+    with pyplot.rc_context(style), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a name that this font cannot write: the browser has others
         figure, axes = pyplot.subplots(figsize=(5, 3.4))
         palette = pyplot.get_cmap("tab10").colors
         for index, (row, runs) in enumerate(rows.items()):
@@ -145,10 +151,10 @@ def plot(title: str, rows: dict[str, list[Run]], table: Table) -> str:
                         linestyle="-" if index < 10 else "--",
                         linewidth=1 if repetition else 1.6,
                         marker="." if len(history) < 30 else None,
-                        label=None if repetition else row,
+                        label=None if repetition else no_formula(row),
                     )
         drawn = bool(axes.lines)
-        axes.set(xlabel="iteration", ylabel=table.label, title=title)
+        axes.set(xlabel="iteration", ylabel=no_formula(table.label), title=no_formula(title))
         low, high = axes.dataLim.intervaly
         if (
             low > 0 and high > 10 * low
@@ -196,7 +202,7 @@ def provenance(table: Table) -> str:
         facts = ", ".join(f"{key} {value}" for key, value in protocol.items())
         made = ", ".join(f"{key} {value}" for key, value in run.versions.items())
         parts.append(
-            f"<details><summary>{escape(run.loss)}, seed {run.seed}: {shown} ({escape(run.status)})</summary>"
+            f"<details><summary>{escape(f'{run.loss}, seed {run.seed}: {shown} ({run.status})')}</summary>"
             f"<pre>{escape(run.command or '(made from Python)')}</pre>"
             f'<p class="note">protocol: {escape(facts)}<br>made by: {escape(made)}<br>'
             f"{escape(printable(run.folder))}</p></details>\n"

@@ -25,7 +25,8 @@ def compare_pairs(rows: dict[str, list[float]]) -> list[dict[str, Any]]:
 def welch(a: list[float], b: list[float]) -> dict[str, float | None]:
     """Welch's test (1947) of whether two means are equal: its statistic t, and the two-sided p.
 
-    Where neither sample has any spread to speak of, t is None, since the test divides by it, and p is 1 for equal means, else 0.
+    Where neither sample has a spread to speak of, t is None, since the test divides by it, and p is 1 for equal means,
+    else 0.
     """
     from scipy.special import stdtr  # scipy.stats takes a second to load
 
