@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -1048,6 +1049,147 @@ def test_latex_escapes_leave_nothing_special_of_any_character() -> None:
     for code in range(0x11000):
         escaped = latex_escape(chr(code))
         assert re.fullmatch(r"[A-Za-z0-9 .,;:()/+=@?!'-]+", re.sub(SAFE, "x", escaped)), (code, escaped)
+
+
+# --- where it goes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_shell(make: Make) -> Callable[..., tuple[int, str, str]]:
+    """rgan-table in a process of its own, under a line of shell: (exit status, stdout, stderr)."""
+    make("experiment=table1_stable", "loss=sgan", value=40.0)
+    for seed in (1, 2):
+        make("experiment=table1_stable", "loss=rasgan", f"seed={seed}", value=30.0 + seed)
+
+    def run(line: str, encoding: str = "utf-8", **environment: str) -> tuple[int, str, str]:
+        command = f"'{sys.executable}' -c 'from rgan_bench.cli.table import main; main()'"
+        done = subprocess.run(
+            line.replace("rgan-table", command), shell=True, executable="/bin/bash", timeout=60, capture_output=True,
+            env=os.environ | environment,
+        )  # fmt: skip
+        return done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding)
+
+    return run
+
+
+@pytest.mark.parametrize("form", ["markdown", "csv", "latex", "html", "json"])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_unicode_gets_the_table_too(encoding: str, form: str, in_shell: Callable) -> None:
+    rewrite("outputs/run_000", config__loss__name="größer 𝛼")
+    status, out, err = in_shell(f"rgan-table --format {form}", encoding, PYTHONIOENCODING=encoding)
+    assert (status, err) == (0, "")
+    assert "40.64" in out
+    if form == "json":
+        assert first_cells(out)["größer 𝛼"]["mean"] == 40.0
+    elif form == "html":
+        assert out.isascii()
+        assert "31.50 &#177; 0.71 (2 seeds)" in out
+        assert "gr&#246;&#223;er &#120572;" in out
+    elif form == "latex":
+        assert r"gr\"{o}U+00DFer U+1D6FC & 40.00" in out
+        assert r"31.50 $\pm$ 0.71 (2 seeds)" in out
+    else:
+        assert ("größer" if encoding == "latin-1" else r"gr\xf6\xdfer") + r" \U0001d6fc" in out
+    if form == "markdown":
+        assert f"31.50 {'±' if encoding == 'latin-1' else '+-'} 0.71 (2 seeds)" in out
+
+
+def test_a_locale_without_unicode(in_shell: Callable) -> None:
+    status, out, _ = in_shell("rgan-table", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert status == 0
+    assert "| rasgan    | **31.50 +- 0.71 (2 seeds)**" in out
+    assert "-0.64" in out
+    assert "31.98 " in out
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("rgan-table > /dev/full", "stdout: cannot be written ([Errno 28] No space left on device); name a file with"),
+        ("rgan-table --format html > /dev/full", "stdout: cannot be written ([Errno 28] No space left on device); "),
+        ("rgan-table --out /dev/stdout > /dev/full", "--out /dev/stdout: cannot be written ([Errno 28] No space left"),
+        ("rgan-table >&-", "stdout: is closed; name a file with --out FILE"),
+    ],
+)
+def test_a_stdout_that_takes_nothing_is_one_line(line: str, message: str, in_shell: Callable) -> None:
+    status, out, err = in_shell(line)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"rgan-table: error: {message}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2> /dev/full"])
+def test_nobody_need_listen_on_stderr(closed: str, in_shell: Callable) -> None:
+    Path("outputs/bad").mkdir()
+    Path("outputs/bad/result.json").touch()
+    status, out, _ = in_shell(f"rgan-table --format json {closed}")
+    assert status == 0
+    assert json.loads(out)[0]["columns"][0]["cells"]["sgan"]["mean"] == 40.0
+    assert in_shell(f"rgan-table --out t.md {closed}")[0] == 0
+
+
+def test_a_reader_that_goes_away_is_nothing_wrong(in_shell: Callable) -> None:
+    for line in ("rgan-table --format html", "rgan-table --format html --out /dev/stdout"):
+        status, _, err = in_shell(f"set -o pipefail; {line} | (exec <&-; sleep 3)")
+        assert (status, err) == (141, "")
+
+
+@pytest.mark.parametrize("out", ["/dev/stdout", "/proc/self/fd/1", "/dev/fd/1"])
+def test_out_may_be_stdout(out: str, in_shell: Callable) -> None:
+    assert "40.64" in in_shell(f"rgan-table --out {out}")[1]
+    in_shell(f"(echo before; rgan-table --out {out}; echo after) > both.md")
+    lines = Path("both.md").read_text().splitlines()
+    assert (lines[0], lines[-1]) == ("before", "after")
+    assert any("40.64" in line for line in lines)
+
+
+def test_out_through_links_pipes_and_devices(in_shell: Callable, rgan_table: Callable) -> None:
+    """A device became a regular file: --out /dev/null, as root, took the machine's null device away."""
+    Path("target.md").write_text("old")
+    Path("link.md").symlink_to("target.md")
+    Path("new.md").symlink_to("folder/made.md")
+    Path("folder").mkdir()
+    for link, target in (("link.md", "target.md"), ("new.md", "folder/made.md")):
+        assert rgan_table("outputs", "--out", link)[0] == 0
+        assert Path(link).is_symlink()
+        assert "40.64" in Path(target).read_text()
+    os.mkfifo("pipe")
+    _, out, err = in_shell("cat pipe & rgan-table --out pipe; wait")
+    assert "40.64" in out
+    assert err == "rgan-table: 1 tables of 3 runs: pipe\n"
+    assert Path("pipe").is_fifo()
+    ours, theirs = os.openpty()  # a device that nothing could put a file in the place of
+    name = os.ttyname(theirs)
+    assert rgan_table("outputs", "--format", "csv", "--out", name)[0] == 0
+    assert b"table,score,row" in os.read(ours, 1000)
+    assert Path(name).is_char_device()
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [("outputs", "Is a directory"), ("nowhere/t.md", "No such file or directory"), ("a\nb/t.md", "No such file"),
+     ("loop", "Too many levels of symbolic links"), ("x" * 300, "File name too long"), ("t.md", "No space left")],
+)  # fmt: skip
+def test_an_out_that_cannot_be_written_is_one_line(
+    out: str, reason: str, make: Make, rgan_table: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make("experiment=table1_stable", value=1.0)
+    Path("loop").symlink_to("loop")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    if reason == "No space left":
+        Path(out).write_text("old")
+        monkeypatch.setattr(os, "fsync", full)
+    status, _, err = rgan_table("outputs", "--out", out)
+    assert status == 2
+    assert err.startswith("rgan-table: error: --out ")
+    assert reason in err
+    assert err.count("\n") == 1
+    assert Path("loop").is_symlink()
+    if reason == "No space left":
+        assert Path(out).read_text() == "old"
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

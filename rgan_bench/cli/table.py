@@ -1,6 +1,11 @@
 """rgan-table: run folders → the paper's tables, ours beside the paper's."""
 
 import argparse
+import codecs
+import contextlib
+import json
+import os
+import stat
 import sys
 from pathlib import Path
 
@@ -8,6 +13,7 @@ from rgan_bench.errors import UserError, one_line, shown_as_one_line
 
 KINDS = ("auto", "table1", "table2", "table3", "sweep")
 FORMATS = ("markdown", "csv", "latex", "html", "json")
+ASCII = {"±": "+-", "−": "-", "—": "-", "…": "...", "×": "x", "→": "->"}
 
 
 def main() -> None:
@@ -23,13 +29,15 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("outputs", nargs="*", type=Path, default=[Path("outputs")], metavar="OUTPUTS",
         help="folders that hold runs, at any depth (default: outputs)")  # fmt: skip
-    add("--table", choices=KINDS, default="auto", help="auto: the tables of the paper that runs belong to, else sweep")
+    add("--table", choices=KINDS, default="auto",
+        help="auto: the paper's tables that runs belong to, and the rest as a sweep; or all as a sweep")  # fmt: skip
     add("--format", choices=FORMATS, default="markdown")
     add("--out", type=Path, metavar="FILE", help="default: stdout")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from rgan_bench.report.parts import printable
     from rgan_bench.report.reading import find_runs
     from rgan_bench.report.tables import make_tables
 
@@ -41,19 +49,16 @@ def run(arguments: argparse.Namespace) -> None:
         )
     text = render(tables, arguments.format)
     if arguments.out is None:
-        sys.stdout.write(text)
+        write_to_stdout(text, arguments.format)
         return
-    from rgan_bench.files import write_text_atomically
-
+    out = printable(arguments.out)
     try:
-        write_text_atomically(arguments.out, text)
+        write_to(arguments.out, text)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise UserError(f"--out {arguments.out}: cannot be written ({one_line(error)})") from error
-    print(f"{len(tables)} tables of {sum(len(table.runs) for table in tables)} runs: {arguments.out}", file=sys.stderr)
-
-
-def say(text: str) -> None:
-    print(f"rgan-table: {text}", file=sys.stderr)
+        raise UserError(f"--out {out}: cannot be written ({printable(one_line(error))})") from error
+    say(f"{len(tables)} tables of {sum(len(table.runs) for table in tables)} runs: {out}")
 
 
 def render(tables: list, form: str) -> str:
@@ -67,3 +72,85 @@ def render(tables: list, form: str) -> str:
 
     writers = {"markdown": formats.markdown, "csv": formats.csv_text, "latex": latex.latex, "json": formats.json_text}
     return writers[form](tables)
+
+
+# --- where it goes ----------------------------------------------------------------------------------------------------
+
+
+def say(text: str) -> None:
+    """On stderr. The table comes out whether anybody listens there or not."""
+    if sys.stderr is not None:  # print would take stdout for it
+        with contextlib.suppress(OSError):
+            print(f"rgan-table: {text}", file=sys.stderr, flush=True)
+
+
+def write_to(path: Path, text: str) -> None:
+    """A regular file is replaced when the new one is whole; a link leads to it, and stays. What else is there, a device
+    or a pipe, is written into.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from rgan_bench.files import write_text_atomically
+
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        there = None
+    for standard in (1, 2):  # /dev/stdout, whatever it leads to: what others have written there must stay
+        if there is not None and is_open_as(standard, there):
+            return write_into(standard, text)
+    if there is None or stat.S_ISREG(there.st_mode):
+        return write_text_atomically(Path(os.path.realpath(path)), text)
+    return write_into(path, text)
+
+
+def is_open_as(descriptor: int, there: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(there, os.fstat(descriptor))
+    except OSError:  # closed
+        return False
+
+
+def write_into(where: Path | int, text: str) -> None:
+    with open(where, "wb", closefd=not isinstance(where, int)) as file:
+        file.write(text.encode())
+
+
+def write_to_stdout(text: str, form: str) -> None:
+    """
+    Raises:
+        UserError: stdout is closed, or full.
+    """
+    if sys.stdout is None:
+        raise UserError("stdout: is closed; name a file with --out FILE")
+    try:
+        sys.stdout.write(in_encoding(text, sys.stdout.encoding or "utf-8", form))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        with contextlib.suppress(OSError, ValueError):  # what is left in its buffer would fail once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UserError(f"stdout: cannot be written ({one_line(error)}); name a file with --out FILE") from error
+
+
+def in_encoding(text: str, encoding: str, form: str) -> str:
+    """The text with every character that the encoding does not have as the format writes such, or in plain signs."""
+
+    def replaced(character: str) -> str:
+        if form == "html":
+            return f"&#{ord(character)};"
+        if form == "json":
+            return json.dumps(character)[1:-1]
+        return ASCII.get(character) or character.encode("ascii", "backslashreplace").decode()
+
+    if form in ("html", "json") and codecs.lookup(encoding).name != "utf-8":
+        encoding = "ascii"  # a page says, and JSON means, UTF-8
+    lacking = []
+    for character in set(text):
+        try:
+            character.encode(encoding)
+        except UnicodeEncodeError:
+            lacking.append(character)
+    return text.translate({ord(character): replaced(character) for character in lacking})
