@@ -15,10 +15,14 @@ ROWS = [
     ["runs"],
     ["console", "standing", "fid_json"],
     ["sweep"],
-    ["report", "report.runs"],
+    ["report", "report.runs", "report.parts"],
+    ["report.reading", "report.protocols", "report.significance"],
+    ["report.cells"],
+    ["report.paper"],
+    ["report.sweeps"],
     ["report.tables"],
     ["report.formats"],
-    ["report.page"],
+    ["report.latex", "report.page"],
     ["convolutions"],
     ["accelerate"],
     ["rng"],
@@ -44,7 +48,9 @@ ROWS = [
 ]
 TORCH_FREE = ["errors", "files", "stops", "streams", "locks", "schema", "protocol", "config", "runs", "console"]
 TORCH_FREE += ["standing", "fid_json", "sweep"]
-TORCH_FREE += ["report", "report.runs", "report.tables", "report.formats", "report.page"]
+TORCH_FREE += ["report", "report.runs", "report.parts", "report.reading", "report.protocols"]
+TORCH_FREE += ["report.significance", "report.cells", "report.paper", "report.sweeps"]
+TORCH_FREE += ["report.tables", "report.formats", "report.latex", "report.page"]
 TORCH_FREE += ["cat", "cat.geometry", "cat.source", "cat.download", "cat.prepare"]
 TORCH_FREE += ["cli.start", "cli.train", "cli.fid", "cli.prepare_cat", "cli.table"]
 PACKAGE = Path(rgan_bench.__file__).parent

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,29 +70,6 @@ def test_an_encoding_without_our_signs_does_no_harm() -> None:
     done = subprocess.run([*TABLE, "outputs"], capture_output=True, env=environment, timeout=120)
     assert done.returncode == 0
     assert b"fd_pixels" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("where", "status", "text"),
-    [
-        ("| head -0", 141, ""),
-        ("> /dev/full", 2, "stdout: cannot be written to ([Errno 28] No space left on device)"),
-        (">&-", 2, "stdout: cannot be written to (it is closed)"),
-    ],
-)
-def test_a_table_that_cannot_be_told_says_so(where: str, status: int, text: str, tiny_run: Path) -> None:
-    shell = ["bash", "-o", "pipefail", "-c", f'"$@" {where}', "bash", *TABLE, str(tiny_run)]
-    done = subprocess.run(shell, capture_output=True, text=True, timeout=120)
-    assert done.returncode == status, done.stderr
-    assert done.stderr == (f"rgan-table: error: {text}\n" if text else "")
-
-
-@pytest.fixture
-def tiny_run(tiny_config: Callable) -> Path:
-    from rgan_bench.experiment import run_experiment
-
-    run_experiment(tiny_config("train.iterations=1"))
-    return only_run()
 
 
 def test_help_into_a_pipe_that_closes() -> None:

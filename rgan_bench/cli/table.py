@@ -1,6 +1,10 @@
 """rgan-table: run folders → the paper's tables, ours beside the paper's."""
 
 import argparse
+import codecs
+import json
+import os
+import stat
 import sys
 from pathlib import Path
 
@@ -10,6 +14,7 @@ from rgan_bench.streams import prepare_streams
 
 KINDS = ("auto", "table1", "table2", "table3", "sweep")
 FORMATS = ("markdown", "csv", "latex", "html", "json")
+ASCII = {"±": "+-", "−": "-", "—": "-", "…": "...", "×": "x", "→": "->"}
 
 
 def main() -> None:
@@ -26,18 +31,20 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("outputs", nargs="*", type=Path, default=[Path("outputs")], metavar="OUTPUTS",
         help="folders that hold runs, at any depth (default: outputs)")  # fmt: skip
-    add("--table", choices=KINDS, default="auto", help="auto: the tables of the paper that runs belong to, else sweep")
+    add("--table", choices=KINDS, default="auto",
+        help="auto: the paper's tables that runs belong to, and the rest as a sweep; or all as a sweep")  # fmt: skip
     add("--format", choices=FORMATS, default="markdown")
     add("--out", type=Path, metavar="FILE", help="default: stdout")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from rgan_bench.report.runs import find_runs
+    from rgan_bench.report.parts import printable
+    from rgan_bench.report.reading import find_runs
     from rgan_bench.report.tables import make_tables
 
     interrupts_raise()
-    runs = find_runs(arguments.outputs)
+    runs = find_runs(arguments.outputs, say)
     tables = make_tables(runs, arguments.table)
     if not tables:
         raise UserError(
@@ -45,15 +52,16 @@ def run(arguments: argparse.Namespace) -> None:
         )
     text = render(tables, arguments.format)
     if arguments.out is None:
-        sys.stdout.write(text)
+        sys.stdout.write(in_encoding(text, sys.stdout.encoding or "utf-8", arguments.format))
         return
-    from rgan_bench.files import write_text_atomically
-
+    out = printable(arguments.out)
     try:
-        write_text_atomically(arguments.out, text)
+        write_to(arguments.out, text)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise UserError(f"--out {arguments.out}: cannot be written ({one_line(error)})") from error
-    print(f"{len(tables)} tables of {sum(len(table.runs) for table in tables)} runs: {arguments.out}", file=sys.stderr)
+        raise UserError(f"--out {out}: cannot be written ({printable(one_line(error))})") from error
+    say(f"{len(tables)} tables of {sum(len(table.runs) for table in tables)} runs: {out}")
 
 
 def render(tables: list, form: str) -> str:
@@ -63,7 +71,68 @@ def render(tables: list, form: str) -> str:
         except ImportError as error:
             raise UserError(f"--format html: {one_line(error)}; install it: pip install matplotlib") from error
         return page(tables)
-    from rgan_bench.report import formats
+    from rgan_bench.report import formats, latex
 
-    writers = {"markdown": formats.markdown, "csv": formats.csv_text, "latex": formats.latex, "json": formats.json_text}
+    writers = {"markdown": formats.markdown, "csv": formats.csv_text, "latex": latex.latex, "json": formats.json_text}
     return writers[form](tables)
+
+
+# --- where it goes ----------------------------------------------------------------------------------------------------
+
+
+def say(text: str) -> None:
+    print(f"rgan-table: {text}", file=sys.stderr, flush=True)
+
+
+def write_to(path: Path, text: str) -> None:
+    """A regular file is replaced when the new one is whole; a link leads to it, and stays. What else is there, a device
+    or a pipe, is written into.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from rgan_bench.files import write_text_atomically
+
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        there = None
+    for standard in (1, 2):  # /dev/stdout, whatever it leads to: what others have written there must stay
+        if there is not None and is_open_as(standard, there):
+            return write_into(standard, text)
+    if there is None or stat.S_ISREG(there.st_mode):
+        return write_text_atomically(Path(os.path.realpath(path)), text)
+    return write_into(path, text)
+
+
+def is_open_as(descriptor: int, there: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(there, os.fstat(descriptor))
+    except OSError:  # closed
+        return False
+
+
+def write_into(where: Path | int, text: str) -> None:
+    with open(where, "wb", closefd=not isinstance(where, int)) as file:
+        file.write(text.encode())
+
+
+def in_encoding(text: str, encoding: str, form: str) -> str:
+    """The text with every character that the encoding does not have as the format writes such, or in plain signs."""
+
+    def replaced(character: str) -> str:
+        if form == "html":
+            return f"&#{ord(character)};"
+        if form == "json":
+            return json.dumps(character)[1:-1]
+        return ASCII.get(character) or character.encode("ascii", "backslashreplace").decode()
+
+    if form in ("html", "json") and codecs.lookup(encoding).name != "utf-8":
+        encoding = "ascii"  # a page says, and JSON means, UTF-8
+    lacking = []
+    for character in set(text):
+        try:
+            character.encode(encoding)
+        except UnicodeEncodeError:
+            lacking.append(character)
+    return text.translate({ord(character): replaced(character) for character in lacking})

@@ -1,11 +1,12 @@
-"""Tables as text: markdown, csv, LaTeX, JSON."""
+"""Tables as text: markdown, csv, JSON; and what their cells and headers say, in any format."""
 
 import csv
 import io
 import json
 from typing import Any
 
-from rgan_bench.report.tables import Cell, Column, Table
+from rgan_bench.report.cells import Cell, Column, Table
+from rgan_bench.report.parts import printable
 
 MISSING = "—"
 
@@ -65,21 +66,39 @@ def markdown(tables: list[Table]) -> str:
     parts = []
     for table in tables:
         rows = [header(table), *(line(table, row, "**{}**") for row in table.rows)]
-        rows = [[text.replace("|", "\\|") for text in row] for row in rows]
+        rows = [[markdown_escape(text) for text in row] for row in rows]
         widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
         rule = ["-" * width for width in widths]
         lines = [
             "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |"
             for row in [rows[0], rule, *rows[1:]]
         ]
-        notes = "".join(f"\n- {note}" for note in table.notes)
-        parts.append(f"### {table.title}\n\n" + "\n".join(lines) + "\n" + (notes + "\n" if notes else ""))
+        title, notes = markdown_escape(table.title), [f"- {markdown_escape(note)}" for note in table.notes]
+        parts.append("\n".join([f"### {title}", "", *lines, *([""] if notes else []), *notes, ""]))
     return "\n".join(parts)
+
+
+def markdown_escape(text: str) -> str:
+    """Text that neither ends a cell nor begins HTML."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "\\<")
 
 
 # --- csv --------------------------------------------------------------------------------------------------------------
 
-CSV_FIELDS = ("table", "score", "row", "column", "mean", "sd", "seeds", "paper", "difference", "states", "best")
+CSV_FIELDS = (
+    "table",
+    "score",
+    "row",
+    "column",
+    "mean",
+    "sd",
+    "seeds",
+    "paper",
+    "difference",
+    "states",
+    "best",
+    "rank_deficient",
+)
 
 
 def csv_text(tables: list[Table]) -> str:
@@ -93,65 +112,32 @@ def csv_text(tables: list[Table]) -> str:
                 cell = column.cells[row]
                 writer.writerow(
                     {
-                        "table": table.name, "score": table.score, "row": row, "column": column.title,
+                        "table": table.name, "score": plain(table.score), "row": plain(row),
+                        "column": plain(column.title),
                         "mean": cell.mean, "sd": cell.sd, "seeds": len(cell.values), "paper": cell.paper,
-                        "difference": cell.difference, "states": "; ".join(cell.states), "best": cell.best,
+                        "difference": cell.difference, "states": plain("; ".join(cell.states)), "best": cell.best,
+                        "rank_deficient": table.rank_deficient,
                     }
                 )  # fmt: skip
     return text.getvalue()
 
 
-# --- LaTeX ------------------------------------------------------------------------------------------------------------
-
-ESCAPES = {
-    "&": r"\&",
-    "%": r"\%",
-    "_": r"\_",
-    "#": r"\#",
-    "$": r"\$",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-}
-ESCAPES |= {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "—": "---"}
-
-
-def latex_escape(text: str) -> str:
-    return "".join(ESCAPES.get(character, character) for character in text)
-
-
-def latex(tables: list[Table]) -> str:
-    """A document that compiles as it is; the tabulars can be lifted out of it."""
-    lines = [r"\documentclass{article}", r"\usepackage{booktabs,graphicx}"]
-    lines += [r"\begin{document}"]
-    for table in tables:
-        columns = len(header(table)) - 1
-        lines += [r"\begin{table}[ht]", r"\centering", rf"\caption{{{latex_escape(table.title)}}}"]
-        lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
-        lines += [rf"\begin{{tabular}}{{l{'r' * columns}}}", r"\toprule"]
-        lines += [" & ".join(map(latex_escape, header(table))) + r" \\", r"\midrule"]
-        for row in table.rows:
-            texts = map(latex_escape, line(table, row))
-            bold = ["", *best_flags(table, row)]
-            lines += [" & ".join(rf"\textbf{{{t}}}" if b else t for t, b in zip(texts, bold, strict=True)) + r" \\"]
-        lines += [r"\bottomrule", r"\end{tabular}}"]
-        lines += [rf"\par\smallskip\footnotesize {latex_escape(note)}" for note in table.notes]
-        lines += [r"\end{table}"]
-    return "\n".join([*lines, r"\end{document}", ""])
-
-
-def best_flags(table: Table, row: str) -> list[bool]:
-    flags = []
-    for column in table.columns:
-        flags += [column.cells[row].best] + [False, False] * table.beside_paper
-    return flags
+def plain(text: str) -> str:
+    """A text that no spreadsheet takes for a formula, whatever it begins with: a quote before it says so."""
+    if not text.startswith(tuple("=+-@＝＋－＠\t\r")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return "'" + text
+    return text
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
 
 
 def json_text(tables: list[Table]) -> str:
-    return json.dumps([as_dict(table) for table in tables], indent=2, ensure_ascii=False) + "\n"
+    return json.dumps([as_dict(table) for table in tables], indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_dict(table: Table) -> dict[str, Any]:
@@ -159,6 +145,7 @@ def as_dict(table: Table) -> dict[str, Any]:
         "table": table.name,
         "title": table.title,
         "score": table.score,
+        "rank_deficient": table.rank_deficient,
         "beside_paper": table.beside_paper,
         "protocol": table.protocol,
         "columns": [column_dict(column) for column in table.columns],
@@ -172,13 +159,22 @@ def column_dict(column: Column) -> dict[str, Any]:
             "mean": cell.mean,
             "sd": cell.sd,
             "values": cell.values,
-            "seeds": [run.seed for run in cell.runs],
+            "seeds": [seed.run.seed for seed in cell.seeds if seed.value is not None],
             "diverged": sum(state.startswith("diverged") for state in cell.states),
             "states": cell.states,
+            "incomplete": cell.incomplete,
             "paper": cell.paper,
             "difference": cell.difference,
             "best": cell.best,
-            "runs": [str(run.folder) for run in cell.runs],
+            "runs": [
+                {
+                    "seed": seed.run.seed,
+                    "value": seed.value,
+                    "state": seed.state,
+                    "folder": printable(seed.run.folder),
+                }
+                for seed in cell.seeds
+            ],
         }
         for row, cell in column.cells.items()
     }

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from html import escape
 from typing import Any
 
@@ -10,9 +11,10 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot
 
+from rgan_bench.report.cells import Column, Table
 from rgan_bench.report.formats import MISSING, cell_text, difference_text, header, number, printed_text
+from rgan_bench.report.parts import printable
 from rgan_bench.report.runs import Run
-from rgan_bench.report.tables import Column, Table
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --paper: #fff; --line: #d5d9de; --soft: #5b6570; --mark: #e6f2ea; }
@@ -101,7 +103,7 @@ def significance_row(pair: dict[str, Any]) -> str:
         f"{pair['difference']:+.4g}",
         t,
         f"{pair['p_holm']:.3g}",
-        "yes" if pair["stands_out"] else "no",
+        ("yes" if pair["stands_out"] else "no") + ", but seeds are missing" * pair["incomplete"],
     )
     return "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in texts) + "</tr>"
 
@@ -119,21 +121,27 @@ def settings(table: Table) -> list[tuple[str, dict[str, list[Run]]]]:
 
 
 def curves(table: Table) -> str:
-    plots = [plot(title, runs, table.score) for title, runs in settings(table)]
+    plots = [plot(title, runs, table) for title, runs in settings(table)]
     plots = [svg for svg in plots if svg]
     return f'<h3>Score against iteration</h3>\n<div class="plots">{"".join(plots)}</div>\n' if plots else ""
 
 
-def plot(title: str, rows: dict[str, list[Run]], score: str) -> str:
+def no_formula(text: str) -> str:
+    """Matplotlib takes what stands between two dollars for a formula, and fails where it is none."""
+    return text.replace("$", r"\$")
+
+
+def plot(title: str, rows: dict[str, list[Run]], table: Table) -> str:
     """A line a loss (a thin one a further seed)."""
-    with pyplot.rc_context(
-        {"svg.fonttype": "none", "svg.hashsalt": "rgan", "font.size": 9, "font.family": "sans-serif"}
-    ):
+    score = table.score
+    style = {"svg.fonttype": "none", "svg.hashsalt": "rgan", "font.size": 9, "font.family": "sans-serif"}
+    with pyplot.rc_context(style), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a name that this font cannot write: the browser has others
         figure, axes = pyplot.subplots(figsize=(5, 3.4))
         palette = pyplot.get_cmap("tab10").colors
         for index, (row, runs) in enumerate(rows.items()):
             for repetition, run in enumerate(runs):
-                history = run.result["scores"].get(score, {}).get("history", [])
+                history = run.scores[score].history if score in run.scores else []
                 if history:
                     iterations, values = zip(*history, strict=True)
                     axes.plot(
@@ -143,10 +151,10 @@ def plot(title: str, rows: dict[str, list[Run]], score: str) -> str:
                         linestyle="-" if index < 10 else "--",
                         linewidth=1 if repetition else 1.6,
                         marker="." if len(history) < 30 else None,
-                        label=None if repetition else row,
+                        label=None if repetition else no_formula(row),
                     )
         drawn = bool(axes.lines)
-        axes.set(xlabel="iteration", ylabel=score, title=title)
+        axes.set(xlabel="iteration", ylabel=no_formula(table.label), title=no_formula(title))
         low, high = axes.dataLim.intervaly
         if (
             low > 0 and high > 10 * low
@@ -176,8 +184,8 @@ def samples(table: Table) -> str:
         for row, runs in rows.items():
             grid = runs[0].grid() if runs else None
             if grid is not None:
-                image = base64.b64encode(grid.read_bytes()).decode()
-                iteration = int(grid.stem.removeprefix("iter_"))
+                iteration, content = grid
+                image = base64.b64encode(content).decode()
                 caption = escape(f"{row}, {title}: iteration {iteration:,}")
                 picture = f'<img alt="samples of {escape(row)}" src="data:image/png;base64,{image}">'
                 figures.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
@@ -188,16 +196,15 @@ def provenance(table: Table) -> str:
     """A fold-out a run: under which protocol, from which code, by which command."""
     parts = []
     for run in table.runs:
-        result, protocol = run.result, run.result["protocol"].get(table.score, {})
+        protocol = run.scores[table.score].protocol if table.score in run.scores else {}
         final = run.final(table.score)
         shown = MISSING if final is None else number(final, table.score)
-        versions = result.get("versions", {})
         facts = ", ".join(f"{key} {value}" for key, value in protocol.items())
-        made = ", ".join(f"{key} {value}" for key, value in versions.items())
+        made = ", ".join(f"{key} {value}" for key, value in run.versions.items())
         parts.append(
-            f"<details><summary>{escape(run.loss)}, seed {run.seed}: {shown} ({escape(run.status)})</summary>"
-            f"<pre>{escape(result.get('command') or '(made from Python)')}</pre>"
+            f"<details><summary>{escape(f'{run.loss}, seed {run.seed}: {shown} ({run.status})')}</summary>"
+            f"<pre>{escape(run.command or '(made from Python)')}</pre>"
             f'<p class="note">protocol: {escape(facts)}<br>made by: {escape(made)}<br>'
-            f"{escape(str(run.folder))}</p></details>\n"
+            f"{escape(printable(run.folder))}</p></details>\n"
         )
     return f"<h3>Where each number comes from</h3>\n{''.join(parts)}" if parts else ""

@@ -1,13 +1,18 @@
-"""result.json files, and which cell of the paper each is."""
+"""A run, as its result.json tells of it, and which cell of the paper it is. Reading and checking is done elsewhere."""
 
+import contextlib
+import io
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from rgan_bench.config import group_options, load_group_option
-from rgan_bench.errors import UserError
+from rgan_bench.runs import identity_of
 
 COLLAPSED = 0.1  # of the real images' variation: below it a generator makes one picture, or nearly
 
@@ -15,23 +20,57 @@ STABLE, WGANGP, MOMENTUM = [0.5, 0.999], [0.5, 0.9], [0.9, 0.9]
 
 
 @dataclass(frozen=True)
+class Score:
+    """What one run scored under one protocol.
+
+    Attributes:
+        protocol: what decides the value, as `rgan_bench.protocol` has it.
+        final: (iteration, value), the last of its history.
+        history: (iteration, value) of each.
+        table3: min, max, mean and sd over 20k, 30k, …, 100k; None where they are not all there.
+    """
+
+    name: str
+    protocol: dict[str, Any]
+    final: tuple[int, float]
+    history: list[tuple[int, float]]
+    table3: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
 class Run:
-    """One run, as its result.json tells of it."""
+    """One run. Its texts are printable, its numbers finite.
+
+    Attributes:
+        title: its folder's name; where several folders have that name, its path.
+        iteration: that it has come to.
+        config: nested, with at least the keys that decide the training, rightly typed.
+        scores: name → the score under the run's present protocol.
+        others: scores under protocols that it had before.
+        failed: (iteration, reason) of each score that could not be had.
+        diverged: (iteration, what was not finite).
+        diversity: (iteration, pixel SD of the grid, that of real images).
+        versions: what made it: name → value.
+        images: fingerprint of the data; None: not told.
+    """
 
     folder: Path
-    result: dict[str, Any]
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return self.result["config"]
+    title: str
+    status: str
+    iteration: int
+    config: dict[str, Any]
+    scores: dict[str, Score]
+    others: list[Score] = field(default_factory=list)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+    diverged: tuple[int, list[str]] | None = None
+    diversity: tuple[int, float, float | None] | None = None
+    command: str | None = None
+    versions: dict[str, Any] = field(default_factory=dict)
+    images: str | None = None
 
     @property
     def seed(self) -> int:
         return self.config["seed"]
-
-    @property
-    def status(self) -> str:
-        return self.result["status"]
 
     @property
     def iterations(self) -> int:
@@ -43,31 +82,49 @@ class Run:
         name, arch = self.config["loss"]["name"], self.config["arch"]
         return "spectral_sgan" if name == "sgan" and arch["spectral_norm"] and arch["name"] != "cnn32" else name
 
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide the training, the seed aside; which images, their fingerprint tells, and no path."""
+        config = self.config
+        found = identity_of({**config, "data": {**config["data"], "root": "/"}})
+        found["data"].pop("root", None)
+        return found
+
+    @cached_property
+    def same_run_key(self) -> str:
+        """Equal for two folders that hold one run, or copies of it: everything that decides the training, and the seed.
+
+        The number of iterations is not among it: a run goes on.
+        """
+        told = (score.protocol["data"] for score in self.scores.values())
+        images = self.images or next(told, self.config["data"].get("root"))
+        return json.dumps([self.identity, images, self.seed], sort_keys=True)
+
     def final(self, score: str) -> float | None:
         """The score after the last iteration, of a finished run."""
-        summary = self.result["scores"].get(score)
-        if summary is None or self.status != "finished" or summary["final"]["iteration"] < self.iterations:
+        found = self.scores.get(score)
+        if found is None or self.status != "finished" or found.final[0] < self.iterations:
             return None
-        return summary["final"]["value"]
+        return found.final[1]
 
     def statistic(self, score: str, name: str) -> float | None:
         """min, max, mean or sd over 20k, 30k, …, 100k; None where they are not all there."""
-        summary = self.result["scores"].get(score)
-        table3 = summary.get("table3") if summary else None
-        return table3[name] if table3 and table3["complete"] else None
+        found = self.scores.get(score)
+        return found.table3[name] if found and found.table3 else None
 
-    @property
+    @cached_property
     def row(self) -> str:
         """The loss's name, with the choices in which the run departs from the loss of that name, if any."""
         mine = self.config["loss"]
-        if mine["name"] not in group_options("loss"):
+        named = named_losses().get(mine["name"])
+        if named is None:
             return self.loss
-        named = load_group_option("loss", mine["name"])
         keys = ["comparison", "function", "generator", "penalty"]
         keys += ["penalty_weight"] * (mine["penalty"] != "none")
         departures = [f"{key}={mine[key]}" for key in keys if mine[key] != named[key]]
         return f"{self.loss} with {', '.join(departures)}" if departures else self.loss
 
+    @cached_property
     def cell(self) -> tuple[str, str] | None:
         """(table, setting) in the paper, by what decides the training; None where the paper has no such cell.
 
@@ -97,42 +154,35 @@ class Run:
     def troubles(self) -> list[str]:
         """What a reader of its numbers must know: that it diverged, collapsed, or could not be scored."""
         found = []
-        diverged, diversity = self.result.get("diverged"), self.result.get("diversity")
-        if diverged:
-            found.append(f"diverged at {diverged['iteration']:,} ({', '.join(diverged['not_finite'])} not finite)")
-        if diversity and diversity["real_pixel_sd"] and diversity["pixel_sd"] < COLLAPSED * diversity["real_pixel_sd"]:
-            found.append(
-                f"collapsed: the images of its grid at {diversity['iteration']:,} hardly vary (pixel SD "
-                f"{diversity['pixel_sd']:.3g}, real images {diversity['real_pixel_sd']:.3g})"
-            )
-        for failed in self.result.get("failed_scores", []):
-            found.append(f"not scored at {failed['iteration']:,} ({failed['reason']})")
-        return found
+        if self.diverged:
+            iteration, names = self.diverged
+            found.append(f"diverged at {iteration:,} ({', '.join(names)} not finite)")
+        if self.diversity:
+            iteration, ours, real = self.diversity
+            if real and ours < COLLAPSED * real:
+                found.append(
+                    f"collapsed: the images of its grid at {iteration:,} hardly vary (pixel SD {ours:.3g}, "
+                    f"real images {real:.3g})"
+                )
+        return found + [f"not scored at {iteration:,} ({reason})" for iteration, reason in self.failed]
 
-    def grid(self) -> Path | None:
-        """The newest sample grid."""
-        return max((self.folder / "samples").glob("iter_*.png"), default=None)
+    def grid(self) -> tuple[int, bytes] | None:
+        """(iteration, PNG) of the newest sample grid that can be read."""
+        numbered = {}
+        for path in (self.folder / "samples").glob("iter_*.png"):
+            number = re.fullmatch(r"iter_([0-9]{1,15})\.png", path.name)  # and no copies that somebody made
+            if number:
+                numbered[int(number[1])] = path
+        for iteration, path in sorted(numbered.items(), reverse=True):
+            with contextlib.suppress(Exception):  # Pillow raises almost anything
+                if path.is_file():
+                    content = path.read_bytes()
+                    Image.open(io.BytesIO(content), formats=["PNG"]).verify()
+                    return iteration, content
+        return None
 
 
-def find_runs(places: Iterable[Path]) -> list[Run]:
-    """Every run at or below these folders, in the order of their names.
-
-    Raises:
-        UserError: a place is not there, a result.json is not one, or there is none.
-    """
-    places = list(places)
-    runs = {}
-    for place in places:
-        if not place.exists():
-            raise UserError(f"{place}: there is no such folder; name folders that hold runs")
-        for path in sorted([place] if place.name == "result.json" else place.rglob("result.json")):
-            try:
-                content = json.loads(path.read_text())
-                run = Run(path.parent, {**content, "scores": content["scores"]})
-                run.loss, run.seed, run.status, run.iterations, content["protocol"]
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{path}: not a result of rgan-train ({type(error).__name__}: {error})") from error
-            runs[path.resolve()] = run
-    if not runs:
-        raise UserError(f"{' '.join(map(str, places))}: no result.json in there; rgan-train makes them")
-    return list(runs.values())
+@cache
+def named_losses() -> dict[str, dict[str, Any]]:
+    """Name → choices, of every loss in `configs/loss`."""
+    return {name: load_group_option("loss", name) for name in group_options("loss")}

@@ -1,0 +1,77 @@
+"""A table of any sweep: its rows and columns are the keys in which the runs differ."""
+
+from typing import Any
+
+from rgan_bench.report.cells import Column, Table, finish, make_cell, rank_note
+from rgan_bench.report.paper import paper
+from rgan_bench.report.protocols import choose_protocol
+from rgan_bench.report.runs import Run
+
+
+def sweep_table(runs: list[Run]) -> Table:
+    """Rows and columns are the keys in which runs differ: the loss, or else the first key, down; the rest across.
+
+    Both stand in the order of their values.
+    """
+    chosen = choose_protocol(runs, same_arch=False)
+    if not chosen.runs:
+        return Table("sweep", "no scores", "", [], [], False, {}, chosen.notes)
+    score = chosen.score
+    settings = {run.folder: flat(run) for run in chosen.runs}
+    keys = swept_keys(list(settings.values()))
+    down = "loss" if "loss" in keys or not keys else keys[0]
+    across = [key for key in keys if key != down]
+    rows: dict[str, Any] = {}
+    titles: dict[str, Any] = {}
+    found: dict[tuple[str, str], list[Run]] = {}
+    for run in chosen.runs:
+        mine = settings[run.folder]
+        row = str(mine.get(down))
+        title = ", ".join(f"{key}={mine.get(key)}" for key in across) or score
+        rows[row], titles[title] = rank(mine.get(down)), [rank(mine.get(key)) for key in across]
+        found.setdefault((title, row), []).append(run)
+    in_order = sorted(rows, key=rows.__getitem__)
+    columns = [
+        Column(title, {row: make_cell(found.get((title, row), []), lambda run: run.final(score)) for row in in_order})
+        for title in sorted(titles, key=titles.__getitem__)
+    ]
+    title = f"{chosen.label} at {chosen.runs[0].iterations:,} iterations, by {' and '.join(keys) or 'loss'}"
+    notes = rank_note(score, chosen.protocol) + finish(columns) + chosen.notes
+    return Table("sweep", title, score, in_order, columns, False, chosen.protocol, notes)
+
+
+def flat(run: Run) -> dict[str, Any]:
+    """Dotted keys that decide the training; a loss is its name and its choices together."""
+    found: dict[str, Any] = {"loss": run.loss}
+    for group, content in run.identity.items():
+        if isinstance(content, dict):
+            found |= {f"{group}.{key}": value for key, value in content.items()}
+        else:
+            found["train.batch_size" if group == "batch_size" else group] = content
+    return found
+
+
+def swept_keys(settings: list[dict[str, Any]]) -> list[str]:
+    """The keys in which settings differ. A loss's name stands for its choices, unless one name has several."""
+    keys = dict.fromkeys(key for mine in settings for key in mine)
+    seen: dict[tuple[str, str], set[str]] = {}
+    for mine in settings:
+        for key in keys:
+            name = mine["loss"] if key.startswith("loss.") else ""
+            seen.setdefault((key, name), set()).add(str(mine.get(key)))
+    different = {key for (key, _), values in seen.items() if len(values) > 1}
+    return [key for key in keys if key in different]
+
+
+def rank(value: Any) -> tuple[Any, ...]:
+    """What values are sorted by: numbers, true and false, lists, texts; losses as in the paper, then by name."""
+    if value is None:
+        return (0,)
+    if isinstance(value, bool):
+        return (2, value)
+    if isinstance(value, (int, float)):
+        return (1, value)
+    if isinstance(value, list):
+        return (3, [rank(each) for each in value])
+    losses = list(paper()["table1"]["cells"])
+    return (4, losses.index(value) if value in losses else len(losses), value)
