@@ -25,8 +25,7 @@ from typing import Any
 from scripts.bench_train import machine
 
 OURS = [sys.executable, "-c", "from rgan_bench.cli.fid import main; main()"]
-# Its command, with our extractors registered, so that it can be asked for them too.
-THEIRS = [sys.executable, "-c", "import rgan_bench.extractors; from torch_fidelity.fidelity import main; main()"]
+THEIRS = [sys.executable, str(Path(__file__).with_name("fidelity_with_ours.py"))]
 EXTRACTORS = {"inception": "inception-v3-compat", "efficientnet-lite0": "efficientnet-lite0", "pixels": "pixels"}
 
 
@@ -36,11 +35,11 @@ def prepare(folder: Path, arguments: argparse.Namespace) -> None:
     from hydra import compose, initialize_config_dir
     from torchvision.io import write_png
 
-    from rgan_bench.checkpoint import save_checkpoint
-    from rgan_bench.config import config_dir, validate
-    from rgan_bench.data import load_data
-    from rgan_bench.sampling import sample
-    from rgan_bench.state import TrainState
+    from rgan_bench.config.validate import config_dir, validate
+    from rgan_bench.data.load import load_data
+    from rgan_bench.runs.checkpoint import save_checkpoint
+    from rgan_bench.scoring.sampling import sample
+    from rgan_bench.training.state import TrainState
 
     overrides = ["data=demo", f"data.num_images={arguments.real}", f"fid.num_samples={arguments.fakes}"]
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
@@ -92,7 +91,7 @@ def theirs(folder: Path, arguments: argparse.Namespace, cache: Path, weights: Pa
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     weights = arguments.weights
     if arguments.features == "efficientnet-lite0":
-        from rgan_bench.extractors import _efficientnet_weights
+        from rgan_bench.scoring.extractors import _efficientnet_weights
 
         weights = _efficientnet_weights()
     found: dict[str, list[tuple[float, float]]] = {}

@@ -47,9 +47,8 @@ def reference(config: Any, images: Any, device: Any, workers: int) -> Iterator[N
     from torch.utils.data import DataLoader, Dataset
     from torchvision import transforms
 
-    from rgan_bench.losses import Loss
-    from rgan_bench.networks import build_networks
-    from rgan_bench.penalties import get_penalty
+    from rgan_bench.gan.losses import loss_of
+    from rgan_bench.gan.networks import build_networks
 
     class Photos(Dataset):
         pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
@@ -83,8 +82,7 @@ def reference(config: Any, images: Any, device: Any, workers: int) -> Iterator[N
     settings = {"lr": config.optim.lr, "betas": tuple(config.optim.betas), "foreach": False, "fused": False}
     generator_adam = torch.optim.Adam(generator.parameters(), **settings)
     discriminator_adam = torch.optim.Adam(discriminator.parameters(), **settings)
-    loss = Loss(config.loss.comparison, config.loss.function, config.loss.generator)
-    penalty = get_penalty(config.loss.penalty, config.loss.penalty_weight)
+    loss = loss_of(config.loss)
     reals = endless()
     while True:
         for parameter in discriminator.parameters():
@@ -94,7 +92,7 @@ def reference(config: Any, images: Any, device: Any, workers: int) -> Iterator[N
             real = packed(next(reals).to(device))
             fake = packed(generator(torch.randn(batch * pac, config.arch.latent_dim).to(device))).detach()
             value = loss.discriminator(discriminator(real), discriminator(fake))
-            value = value + penalty(discriminator, real, fake, torch.rand(batch, 1, 1, 1).to(device))
+            value = value + loss.penalty(discriminator, real, fake, torch.rand(batch, 1, 1, 1).to(device))
             value.backward()
             discriminator_adam.step()
         for parameter in discriminator.parameters():
@@ -110,10 +108,10 @@ def reference(config: Any, images: Any, device: Any, workers: int) -> Iterator[N
 
 
 def ours(config: Any, images: Any, device: Any, mode: str) -> Iterator[None]:
-    from rgan_bench.accelerate import Accelerator
     from rgan_bench.data.dataset import ImageDataset
-    from rgan_bench.state import TrainState
-    from rgan_bench.training import train
+    from rgan_bench.training.accelerate import Accelerator
+    from rgan_bench.training.loop import train
+    from rgan_bench.training.state import TrainState
 
     accelerator = Accelerator(mode, device, lambda text: print(text, file=sys.stderr))
     state = TrainState.new(config, device, plain=accelerator.plain)
@@ -133,7 +131,7 @@ def composed(overrides: list[str]) -> Any:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
-    from rgan_bench.config import config_dir, validate
+    from rgan_bench.config.validate import config_dir, validate
     from rgan_bench.errors import UserError, one_line
 
     try:
@@ -147,7 +145,7 @@ def worker(pipe: Connection, name: str, overrides: list[str], device_name: str, 
     """Obeys: ("run", iterations) → seconds; ("flops",); ("rate",); ("busy", iterations); ("memory",); None: ends."""
     import torch
 
-    from rgan_bench.devices import keep_freed_memory, resolve_device, set_numerics
+    from rgan_bench.training.devices import keep_freed_memory, resolve_device, set_numerics
 
     config = composed(overrides)
     device = resolve_device(device_name)
@@ -314,7 +312,7 @@ def measure(arguments: argparse.Namespace, pipes: dict[str, Connection]) -> dict
 def machine(device: str) -> dict[str, Any]:
     import torch
 
-    from rgan_bench.devices import device_title, resolve_device
+    from rgan_bench.training.devices import device_title, resolve_device
 
     return {
         "device": device_title(resolve_device(device)),
@@ -361,7 +359,7 @@ def main() -> None:
     add("--json", type=Path, metavar="FILE")
     arguments = parser.parse_intermixed_args()
     if arguments.device == "auto":
-        from rgan_bench.devices import resolve_device
+        from rgan_bench.training.devices import resolve_device
 
         arguments.device = str(resolve_device("auto"))
     from rgan_bench.errors import shown_as_one_line

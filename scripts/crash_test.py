@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
-from rgan_bench.checkpoint import load_checkpoint
 from rgan_bench.errors import UserError
+from rgan_bench.runs.checkpoint import load_checkpoint
 
 TRAIN = [sys.executable, "-c", "from rgan_bench.cli.train import main; main()"]
 SETTINGS = [
@@ -156,7 +156,7 @@ def same(one: Any, two: Any) -> bool:
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "images_per_second"} for line in lines]
+    return [{name: value for name, value in line.items() if not name.endswith("_per_second")} for line in lines]
 
 
 def main() -> None:

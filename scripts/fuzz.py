@@ -114,11 +114,11 @@ def large_header() -> bytes:
 
 def fuzz_images(count: int, seed: int) -> dict[str, Any]:
     """In this process: to be called in one of its own, which may die."""
-    from rgan_bench.config import root_defaults
+    from rgan_bench.config.schema import LimitsConfig
+    from rgan_bench.config.validate import root_defaults
     from rgan_bench.data.decode import decode
     from rgan_bench.data.folder import load_images
     from rgan_bench.errors import UserError
-    from rgan_bench.schema import LimitsConfig
 
     limits = LimitsConfig(**root_defaults()["limits"])
     chance = random.Random(seed)
@@ -165,11 +165,11 @@ def fuzz_checkpoints(count: int, seed: int) -> dict[str, Any]:
     import torch
     from hydra import compose, initialize_config_dir
 
-    from rgan_bench.checkpoint import load_checkpoint
-    from rgan_bench.config import config_dir, validate
+    from rgan_bench.config.validate import config_dir, validate
     from rgan_bench.errors import UserError
-    from rgan_bench.experiment import Experiment
-    from rgan_bench.state import TrainState
+    from rgan_bench.runs.checkpoint import load_checkpoint
+    from rgan_bench.runs.experiment import Experiment
+    from rgan_bench.training.state import TrainState
     from scripts.crash_test import SETTINGS, same
 
     chance = random.Random(seed)
@@ -193,7 +193,7 @@ def fuzz_checkpoints(count: int, seed: int) -> dict[str, Any]:
                 torch.save(exchange(copy.deepcopy(content), chance), last)
             else:
                 last.write_bytes(repack(original, chance) if behind else damage(original, chance, [original[::-1]]))
-            experiment.state = TrainState.new(config, torch.device("cpu"))
+            experiment.state = experiment.keeper.state = TrainState.new(config, torch.device("cpu"))
             started = time.perf_counter()
             try:
                 with contextlib.redirect_stderr(io.StringIO()):
@@ -312,9 +312,9 @@ def fuzz_commands(count: int, seed: int) -> dict[str, Any]:
     import hypothesis
     from hypothesis import strategies as st
 
-    import rgan_bench.experiment  # now, since the first run of the command would
-    from rgan_bench.config import group_options, known_keys
-    from rgan_bench.sweep import Outcome
+    import rgan_bench.runs.experiment  # now, since the first run of the command would
+    from rgan_bench.config.validate import group_options, known_keys
+    from rgan_bench.sweeps.sweep import Outcome
 
     groups = ("loss", "arch", "data", "optim", "experiment", "sweep", "exception", "train", "fid", "limits")
     options = [f"{group}={option}" for group in groups for option in group_options(group)]
@@ -375,8 +375,8 @@ def fuzz_commands(count: int, seed: int) -> dict[str, Any]:
 
     assert Outcome  # the command imports it
     wrong = []
-    original = rgan_bench.experiment.run_experiment
-    rgan_bench.experiment.run_experiment = run_experiment
+    original = rgan_bench.runs.experiment.run_experiment
+    rgan_bench.runs.experiment.run_experiment = run_experiment
     here = Path.cwd()
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -386,7 +386,7 @@ def fuzz_commands(count: int, seed: int) -> dict[str, Any]:
         wrong.append(str(error)[:2000])
     finally:
         os.chdir(here)
-        rgan_bench.experiment.run_experiment = original
+        rgan_bench.runs.experiment.run_experiment = original
     return {**outcomes, "wrong": wrong}
 
 

@@ -12,9 +12,10 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from rgan_bench.config import config_dir, root_defaults, validate
-from rgan_bench.schema import Config, LimitsConfig
+from rgan_bench.config.schema import Config, LimitsConfig
+from rgan_bench.config.validate import config_dir, root_defaults, validate
 
+GOLDEN = Path(__file__).resolve().parent / "golden"
 LIMITS = LimitsConfig(**root_defaults()["limits"])
 
 TINY = (

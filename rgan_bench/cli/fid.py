@@ -9,16 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rgan_bench.config import group_options, load_group_option, root_defaults
+from rgan_bench import register
+from rgan_bench.config.schema import CHECKS, FidConfig, LimitsConfig
+from rgan_bench.config.validate import data_config, root_defaults
 from rgan_bench.console import RANK_DEFICIENT, score_label
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
-from rgan_bench.fid_json import Row, remember
-from rgan_bench.schema import CHECKS, FEATURES, Cifar10Config, DemoConfig, FidConfig, FolderConfig, LimitsConfig
-from rgan_bench.stops import interrupts_raise
+from rgan_bench.runs.stops import interrupts_raise
+from rgan_bench.scoring.fid_json import Row, remember
 from rgan_bench.streams import prepare_streams
 
 if TYPE_CHECKING:
-    from rgan_bench.scoring import Scorer
+    from rgan_bench.scoring.scorer import Scorer
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     what = "a checkpoint, a run folder (its last checkpoint), or a folder or .zip of images (with --data)"
     add("paths", nargs="+", type=Path, metavar="PATH", help=what)
     add("--all", action="store_true", help="of a run folder, every checkpoint")
-    add("--features", metavar="F[,F]", help=f"extractors: {', '.join(FEATURES)}")
+    add("--features", metavar="F[,F]", help=f"extractors: {', '.join(register.names('extractor'))}")
     add("--weights", metavar="FILE", help="Inception weights (default: torch-fidelity's, downloaded once)")
     add("--data", metavar="D", help="the real images: cifar10, demo, or a folder or .zip of images")
     add("--num-samples", type=int, metavar="N", help="fakes to draw from each generator")
@@ -129,15 +130,13 @@ def reference(data: str | None) -> Any:
         return None
     try:
         if data and Path(data).exists():
-            return FolderConfig(name="folder", root=data, image_size=None, on_corrupt="error")
+            return data_config("folder", root=data, image_size=None)
     except OSError as error:
         raise UserError(f"--data {data}: cannot be opened ({one_line(error)})") from error
-    if data == "demo":
-        return DemoConfig(**load_group_option("data", "demo"))
-    if data == "cifar10":
-        return Cifar10Config(**load_group_option("data", "cifar10"))
-    known = ", ".join(option for option in group_options("data") if option != "folder")
-    raise UserError(f"--data {data}: there is no such folder or .zip; give one, or one of: {known}")
+    named = [name for name in register.names("dataset") if name != "folder"]
+    if data in named:
+        return data_config(data)
+    raise UserError(f"--data {data}: there is no such folder or .zip; give one, or one of: {', '.join(named)}")
 
 
 def attempt(path: Path, work: Callable[..., list[Row]], *arguments: Any) -> list[Row]:
@@ -159,7 +158,10 @@ class Bench:
     """Loads each data set and each extractor once, however many paths are scored."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        from rgan_bench.devices import keep_freed_memory, resolve_device  # torch: only once the arguments are right
+        from rgan_bench.training.devices import (  # torch: only once the arguments are right
+            keep_freed_memory,
+            resolve_device,
+        )
 
         interrupts_raise()
         self.arguments = arguments
@@ -175,8 +177,8 @@ class Bench:
         return attempt(path, self.score_checkpoint if is_checkpoint(path) else score, path)
 
     def score_run(self, path: Path) -> list[Row]:
-        from rgan_bench.checkpoint import last_checkpoint
-        from rgan_bench.store import CheckpointStore
+        from rgan_bench.runs.checkpoint import last_checkpoint
+        from rgan_bench.runs.store import CheckpointStore
 
         store = CheckpointStore(path / "checkpoints", keep=None)
         checkpoints = store.periodic() if self.arguments.all else [last_checkpoint(path)]
@@ -185,8 +187,8 @@ class Bench:
         return [row for each in checkpoints for row in attempt(each, self.score_checkpoint, each)]
 
     def score_checkpoint(self, path: Path) -> list[Row]:
-        from rgan_bench.checkpoint import config_of, generator_of, load_checkpoint
-        from rgan_bench.sampling import NotFinite
+        from rgan_bench.runs.checkpoint import config_of, generator_of, load_checkpoint
+        from rgan_bench.scoring.sampling import NotFinite
 
         content = load_checkpoint(path)
         config = config_of(content, path)
@@ -225,8 +227,8 @@ class Bench:
         return fid
 
     def scorer(self, fid: FidConfig, data: Any, limits: LimitsConfig) -> "Scorer":
-        from rgan_bench.data import load_data
-        from rgan_bench.scoring import Scorer
+        from rgan_bench.data.load import load_data
+        from rgan_bench.scoring.scorer import Scorer
 
         fid = dataclasses.replace(fid, every=None)  # no part of how a score is computed
         images = self.once(lambda: load_data(data, limits).to(self.device), data, limits)

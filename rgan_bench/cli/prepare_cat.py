@@ -9,16 +9,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rgan_bench.config import root_defaults
+from rgan_bench.config.validate import root_defaults
 from rgan_bench.errors import UserError, shown_as_one_line
 from rgan_bench.files import reason
 from rgan_bench.locks import Busy, held
-from rgan_bench.stops import interrupts_raise
+from rgan_bench.runs.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
 
 if TYPE_CHECKING:
-    from rgan_bench.cat.prepare import Outcome
-    from rgan_bench.cat.source import CatFiles
+    from rgan_bench.data.cat.prepare import Outcome
+    from rgan_bench.data.cat.source import CatFiles
 
 DOWNLOADS = Path("data") / "cat_dataset"
 MOST_WORKERS = 1024  # systems bound the number of threads
@@ -56,9 +56,9 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{error}; install the extra: pip install 'rgan-bench[cat]'") from error
     from tqdm import tqdm
 
-    from rgan_bench.cat.download import download
-    from rgan_bench.cat.prepare import Job, prepare, write_report
-    from rgan_bench.cat.source import find_files, outliers
+    from rgan_bench.data.cat.download import download
+    from rgan_bench.data.cat.prepare import Job, prepare, write_report
+    from rgan_bench.data.cat.source import find_files, outliers
 
     interrupts_raise()
     if arguments.download:
@@ -132,7 +132,7 @@ def check_apart(out: Path, sources: list[Path]) -> None:
 
 
 def print_summary(files: "CatFiles", outcomes: list["Outcome"], sizes: tuple[int, ...], out: Path) -> None:
-    from rgan_bench.cat.prepare import EXPECTED, STATUSES, count_kept
+    from rgan_bench.data.cat.prepare import EXPECTED, STATUSES, count_kept
 
     counts = Counter(outcome.status for outcome in outcomes)
     too_small = sum(outcome.status == "kept" and not outcome.sizes for outcome in outcomes)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
-from rgan_bench.stops import interrupts_raise
+from rgan_bench.runs.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
 
 KINDS = ("auto", "table1", "table2", "table3", "sweep")

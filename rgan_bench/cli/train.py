@@ -16,15 +16,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rgan_bench.config import config_dir, unknown_key, unknown_option, validate
-from rgan_bench.console import print_outcome, score_label
+from rgan_bench.config.validate import config_dir, unknown_key, unknown_option, validate
+from rgan_bench.console import score_label
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
 from rgan_bench.locks import Busy
-from rgan_bench.runs import RunFolder
-from rgan_bench.standing import Answer, answer
-from rgan_bench.stops import interrupts_raise
+from rgan_bench.runs.folder import RunFolder
+from rgan_bench.runs.outcome import print_outcome
+from rgan_bench.runs.standing import Answer, answer
+from rgan_bench.runs.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
-from rgan_bench.sweep import Outcome, Sweep, WatchSweep, exit_status, outcome_of, print_sweep
+from rgan_bench.sweeps.sweep import Outcome, Sweep, WatchSweep, exit_status, outcome_of, print_sweep
 
 EXIT_DIVERGED = 3
 EXIT_NOT_SCORED = 4
@@ -114,7 +115,7 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = F
         if known:
             return tell(known, folder, brief=brief)
 
-        from rgan_bench.experiment import run_experiment  # imports torch, so only now
+        from rgan_bench.runs.experiment import run_experiment  # imports torch, so only now
 
         interrupts_raise()
         result = run_experiment(config, hydra_files(composed), command(), wait=wait)

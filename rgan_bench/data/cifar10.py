@@ -9,12 +9,14 @@ from urllib.error import URLError
 import torch
 from torchvision.datasets import CIFAR10
 
+from rgan_bench.config.schema import LimitsConfig
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import is_folder
-from rgan_bench.schema import LimitsConfig
+from rgan_bench.register import dataset
 
 
+@dataset("cifar10", image_size=32)
 def load(data: Any, limits: LimitsConfig) -> ImageDataset:
     """All training images, without flips or other augmentation, as the paper used them.
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from rgan_bench.config.schema import LimitsConfig
 from rgan_bench.errors import UserError
-from rgan_bench.schema import LimitsConfig
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from rgan_bench.config.schema import LimitsConfig
 from rgan_bench.data.dataset import ImageDataset, check_room
+from rgan_bench.register import dataset
 from rgan_bench.rng import stream
-from rgan_bench.schema import LimitsConfig
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross")
 BACKGROUNDS = ("plain", "gradient", "stripes", "vignette")
@@ -26,6 +27,7 @@ PIXELS = 1 << 15  # painted at a time: bounds the memory, and stays within a pro
 SINE = [(-1.0) ** k / math.factorial(2 * k + 1) for k in range(8)]
 
 
+@dataset("demo")
 def load(data: Any, limits: LimitsConfig) -> ImageDataset:
     """`data.num_images` pictures of one shape each; kind, place, size, turn and colours vary.
 

@@ -13,16 +13,18 @@ import torch
 from PIL import UnidentifiedImageError
 from tqdm import tqdm
 
+from rgan_bench.config.schema import LimitsConfig
 from rgan_bench.console import say
 from rgan_bench.data.dataset import ImageDataset, check_room
 from rgan_bench.data.decode import EXTENSIONS, decode
 from rgan_bench.errors import UserError
 from rgan_bench.files import is_folder, is_hidden, names_below, read_below, read_member, reason
-from rgan_bench.schema import LimitsConfig
+from rgan_bench.register import dataset
 
 Reader = Callable[[str], bytes]  # name → content; what is larger than limits.file_bytes is refused unread
 
 
+@dataset("folder")
 def load(data: Any, limits: LimitsConfig) -> ImageDataset:
     """All images below `data.root`, in the order of their names.
 

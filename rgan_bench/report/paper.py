@@ -6,13 +6,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from rgan_bench.protocol import TABLE3_ITERATIONS
 from rgan_bench.report.cells import Cell, Column, Table, finish, make_cell, rank_note
 from rgan_bench.report.protocols import choose_protocol
 from rgan_bench.report.runs import Run
+from rgan_bench.scoring.protocol import INCEPTION_WEIGHTS, TABLE3_ITERATIONS
 
-# How the digest of torch-fidelity's Inception weights begins, as the name of their file says.
-INCEPTION_WEIGHTS = "6726825d"
 STATISTICS = ("min", "max", "mean", "sd")
 TITLES = {
     "stable": "lr 2e-4, betas (.5, .999), n_d 1",
@@ -33,7 +31,9 @@ FIRST_CODE = (
 
 @cache
 def paper() -> dict[str, Any]:
-    return OmegaConf.to_container(OmegaConf.create(files("rgan_bench").joinpath("paper_tables.yaml").read_text()))
+    return OmegaConf.to_container(
+        OmegaConf.create(files("rgan_bench.report").joinpath("paper_tables.yaml").read_text())
+    )
 
 
 def paper_table(runs: list[Run], name: str) -> list[Table]:

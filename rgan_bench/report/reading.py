@@ -8,22 +8,28 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from rgan_bench import register
+from rgan_bench.config.identity import COUNTED
+from rgan_bench.config.schema import ArchConfig, LossConfig, OptimConfig
+from rgan_bench.config.validate import data_schema
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.report.parts import Malformed, Part, printable
 from rgan_bench.report.runs import Run, Score
-from rgan_bench.runs import COUNTED
-from rgan_bench.schema import DATA, ArchConfig, LossConfig, OptimConfig
 
 MOST_BYTES = 100_000_000  # a history of a million scores has 30 MB
 
+SCHEMAS = {
+    "loss": [LossConfig],
+    "arch": [ArchConfig],
+    "data": [data_schema(name) for name in register.names("dataset")],
+    "optim": [OptimConfig],
+}
 TYPES: dict[str, Any] = {
     f"{group}.{each.name}": each.type
-    for group, schemas in (
-        ("loss", [LossConfig]), ("arch", [ArchConfig]), ("data", DATA.values()), ("optim", [OptimConfig])
-    )
+    for group, schemas in SCHEMAS.items()
     for schema in schemas
     for each in fields(schema)
-}  # fmt: skip
+}
 
 
 def find_runs(places: Iterable[Path], say: Callable[[str], None] = lambda text: None) -> list[Run]:
@@ -113,7 +119,14 @@ def read_run(path: Path) -> Run:
         command=command and command.text(),
         versions={name: part.plain(depth=0) for name, part in versions.parts().items()} if versions else {},
         images=images and images.text(),
+        plugins=read_plugins(result),
     )
+
+
+def read_plugins(result: Part) -> dict[str, str]:
+    identity = result.optional("identity")
+    plugins = identity and identity.optional("plugins")
+    return {name: digest.text() for name, digest in plugins.parts().items()} if plugins else {}
 
 
 def load(path: Path) -> Any:

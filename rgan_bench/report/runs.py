@@ -11,8 +11,8 @@ from typing import Any
 
 from PIL import Image
 
-from rgan_bench.config import group_options, load_group_option
-from rgan_bench.runs import identity_of
+from rgan_bench.config.identity import identity_of
+from rgan_bench.config.validate import group_options, load_group_option
 
 COLLAPSED = 0.1  # of the real images' variation: below it a generator makes one picture, or nearly
 
@@ -24,7 +24,7 @@ class Score:
     """What one run scored under one protocol.
 
     Attributes:
-        protocol: what decides the value, as `rgan_bench.protocol` has it.
+        protocol: what decides the value, as `rgan_bench.scoring.protocol` has it.
         final: (iteration, value), the last of its history.
         history: (iteration, value) of each.
         table3: min, max, mean and sd over 20k, 30k, …, 100k; None where they are not all there.
@@ -52,6 +52,7 @@ class Run:
         diversity: (iteration, pixel SD of the grid, that of real images).
         versions: what made it: name → value.
         images: fingerprint of the data; None: not told.
+        plugins: what decides the training and comes from a plugin → digest of its source.
     """
 
     folder: Path
@@ -67,6 +68,7 @@ class Run:
     command: str | None = None
     versions: dict[str, Any] = field(default_factory=dict)
     images: str | None = None
+    plugins: dict[str, str] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -86,7 +88,7 @@ class Run:
     def identity(self) -> dict[str, Any]:
         """The settings that decide the training, the seed aside; which images, their fingerprint tells, and no path."""
         config = self.config
-        found = identity_of({**config, "data": {**config["data"], "root": "/"}})
+        found = identity_of({**config, "data": {**config["data"], "root": "/"}}, self.plugins)
         found["data"].pop("root", None)
         return found
 

@@ -1,0 +1,1 @@
+"""What may be set, and whether it may."""

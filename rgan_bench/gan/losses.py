@@ -1,0 +1,196 @@
+"""GAN losses as products of independent choices: comparison × function × generator form.
+
+r = C(real) and f = C(fake) are logits, the discriminator's output before any activation. A comparison turns them into
+r̃ and f̃; a function scores each side. Source: arXiv 1807.00734 section 3 and its appendix; `centered`: 1901.02474.
+"""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from rgan_bench import register
+from rgan_bench.config.schema import GENERATOR_FORMS, LossConfig
+from rgan_bench.config.validate import load_group_option
+from rgan_bench.gan.penalties import NO_PENALTY, Penalty, get_penalty
+from rgan_bench.register import comparison, function
+
+# --- comparisons: (r, f) → (r̃, f̃) ---------------------------------------------------------------------------------
+
+
+@comparison("none")
+def no_comparison(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Each side by itself: the GANs before relativism."""
+    return real, fake
+
+
+@comparison("pair")
+def pair(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """RGAN: each real against the fake of the same index."""
+    if real.shape != fake.shape:
+        raise ValueError(
+            f"comparison=pair needs as many reals as fakes, got {tuple(real.shape)} and {tuple(fake.shape)}"
+        )
+    return real - fake, fake - real
+
+
+@comparison("average")
+def average(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """RaGAN: each side against the mean of the other."""
+    return real - fake.mean(), fake - real.mean()
+
+
+@comparison("average_v1")
+def average_v1(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """RaGAN as the author's first public code computed it: mean(f) − r stands where f − mean(r) belongs."""
+    return real - fake.mean(), fake.mean() - real
+
+
+@comparison("centered")
+def centered(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """RcGAN: both sides against the midpoint of the two means."""
+    midpoint = (real.mean() + fake.mean()) / 2
+    return real - midpoint, fake - midpoint
+
+
+# --- functions: how good t is as a logit of something that should be judged real (or fake), elementwise ---------------
+
+
+@function("standard")
+def standard(logits: Tensor, real: bool) -> Tensor:
+    """−log sigmoid(±t): cross-entropy, as softplus, which neither overflows nor loses digits."""
+    return F.softplus(-logits if real else logits)
+
+
+@function("least_squares")
+def least_squares(logits: Tensor, real: bool) -> Tensor:
+    """(t ∓ 1)², Mao et al. 2017 with the targets 1 and −1."""
+    return (logits - 1 if real else logits + 1).square()
+
+
+def least_squares_zero_one(logits: Tensor, real: bool) -> Tensor:
+    """(t − 1)² and t²: LSGAN's own targets, 1 and 0, for the non-relativistic case."""
+    return (logits - 1 if real else logits).square()
+
+
+@function("hinge")
+def hinge(logits: Tensor, real: bool) -> Tensor:
+    """relu(1 ∓ t), Lim and Ye 2017."""
+    return F.relu(1 - logits if real else 1 + logits)
+
+
+@function("wasserstein")
+def wasserstein(logits: Tensor, real: bool) -> Tensor:
+    """∓t: the identity, an integral probability metric."""
+    return -logits if real else logits
+
+
+# --- the product ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One GAN loss. `discriminator` and `generator` take logits of any shape [B, …] and return a scalar, a mean over
+    the batch.
+
+    Attributes:
+        penalty: on the discriminator, weighted: (discriminator, reals, fakes, u) → scalar. It is added to the
+            discriminator's loss by whoever has the images: `discriminator` has only logits.
+
+    Raises:
+        ValueError: a choice that there is not.
+    """
+
+    comparison: str
+    function: str
+    generator_form: str
+    penalty: Penalty = NO_PENALTY
+
+    def __post_init__(self) -> None:
+        for kind, value in (("comparison", self.comparison), ("function", self.function)):
+            register.get(kind, value)
+        if self.generator_form not in GENERATOR_FORMS:
+            raise ValueError(f"generator={self.generator_form!r}: must be one of {', '.join(GENERATOR_FORMS)}")
+
+    @property
+    def is_relativistic(self) -> bool:
+        return self.comparison != "none"
+
+    @property
+    def needs_real_for_generator(self) -> bool:
+        """Only a relativistic generator loss looks at reals."""
+        return self.is_relativistic
+
+    @property
+    def scale(self) -> float:
+        """A relativistic loss counts every sample twice, hence the half; it matters beside a penalty."""
+        return 0.5 if self.is_relativistic else 1.0
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """scale · (mean f1(r̃) + mean f2(f̃))."""
+        return self._two_terms(real_logits, fake_logits, real_is_real=True)
+
+    def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
+        """The loss that the generator minimises; `real_logits` may be None unless `needs_real_for_generator`."""
+        if not self.is_relativistic:
+            return self._fake_term_alone(fake_logits)
+        if real_logits is None:
+            raise ValueError(f"comparison={self.comparison}: the generator's loss needs the logits of real images")
+        if self.generator_form == "saturating":
+            return -self.discriminator(real_logits, fake_logits)
+        return self._two_terms(real_logits, fake_logits, real_is_real=False)
+
+    def describe(self) -> str:
+        """The loss in words, for people."""
+        function, generator = self.function.replace("_", " "), self.generator_form.replace("_", "-")
+        if not self.is_relativistic:
+            return f"{function} function, not relativistic, {generator} generator"
+        return f"{function} function, relativistic ({self.comparison.replace('_', ' ')}), {generator} generator"
+
+    def _two_terms(self, real: Tensor, fake: Tensor, *, real_is_real: bool) -> Tensor:
+        """Both sides scored, the real one as real or, for the generator, with the roles swapped."""
+        real, fake = register.get("comparison", self.comparison)(real, fake)
+        return self.scale * (self._score(real, real_is_real).mean() + self._score(fake, not real_is_real).mean())
+
+    def _fake_term_alone(self, fake: Tensor) -> Tensor:
+        if self.generator_form == "saturating":
+            return -self._score(fake, False).mean()
+        if self.function == "hinge":  # the plain hinge's generator is not the clamped swap (Miyato et al. 2018)
+            return -fake.mean()
+        return self._score(fake, True).mean()
+
+    def _score(self, logits: Tensor, real: bool) -> Tensor:
+        if self.function == "least_squares" and not self.is_relativistic:
+            return least_squares_zero_one(logits, real)
+        return register.get("function", self.function)(logits, real)
+
+
+def get_loss(
+    name: str,
+    *,
+    comparison: str | None = None,
+    function: str | None = None,
+    generator: str | None = None,
+    penalty: str | None = None,
+    penalty_weight: float | None = None,
+) -> Loss:
+    """The loss of `configs/loss/<name>.yaml` with its penalty, single choices replaced where given.
+
+    Raises:
+        UserError: there is no such file.
+        ValueError: a choice that there is not.
+    """
+    choices = load_group_option("loss", name)
+    weight = choices["penalty_weight"] if penalty_weight is None else penalty_weight
+    return Loss(
+        comparison=comparison or choices["comparison"],
+        function=function or choices["function"],
+        generator_form=generator or choices["generator"],
+        penalty=get_penalty(penalty or choices["penalty"], weight),
+    )
+
+
+def loss_of(config: LossConfig) -> Loss:
+    """The loss of a validated config."""
+    penalty = get_penalty(config.penalty, config.penalty_weight)
+    return Loss(config.comparison, config.function, config.generator, penalty)

@@ -1,0 +1,24 @@
+"""Generators and discriminators, one file an architecture.
+
+A generator maps z [B, latent_dim] to images [B, 3, size, size] in [−1, 1]. A discriminator judges stacks of `pac`
+images (PacGAN, arXiv 1712.04086; usually pac is 1) and maps [B, 3·pac, size, size] to logits [B, 1]. Each has its
+config's number as an attribute: `generator.latent_dim`, `discriminator.pac`.
+"""
+
+from typing import Any
+
+from torch import nn
+
+from rgan_bench import register
+from rgan_bench.rng import default_generator_from
+
+
+def build_networks(arch: Any, seed: int) -> tuple[nn.Module, nn.Module]:
+    """The generator and the discriminator of a validated arch config, initialised from the seed, on the CPU."""
+    with default_generator_from(seed, "networks"):
+        generator, discriminator = register.get("network", arch.name)(arch)
+    return generator, discriminator
+
+
+def count_parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,72 @@
+"""One discriminator step and one generator step. Randomness comes in as an argument; nothing is printed or saved.
+
+Real and fake go through the discriminator in separate passes: with batch norm in it that decides the statistics, with
+spectral norm the number of power iterations.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+
+from rgan_bench.gan.losses import Loss
+
+Metrics = dict[str, Tensor]
+
+
+def discriminator_step(state: Any, loss: Loss, real: Tensor, z: Tensor, u: Tensor) -> Metrics:
+    """
+    Args:
+        state: has `generator`, `discriminator` and `discriminator_optimizer`.
+        real: packed images [B, 3·pac, H, W] in [−1, 1].
+        z: latents [B·pac, latent_dim].
+        u: mixing weights of the penalty [B, 1, 1, 1].
+    """
+    with torch.no_grad():
+        fake = pack(state.generator(z), state.discriminator.pac)
+    real_logits, fake_logits = state.discriminator(real), state.discriminator(fake)
+    value = loss.discriminator(real_logits, fake_logits)
+    penalised = value + loss.penalty(state.discriminator, real, fake, u)
+    state.discriminator_optimizer.zero_grad(set_to_none=True)
+    penalised.backward()
+    state.discriminator_optimizer.step()
+    return {
+        "loss/discriminator": value.detach(),
+        "loss/penalty": (penalised - value).detach(),
+        "logits/real": real_logits.detach().mean(),
+        "logits/fake": fake_logits.detach().mean(),
+        "gradient_norm/discriminator": gradient_norm(state.discriminator),
+    }
+
+
+def generator_step(state: Any, loss: Loss, real: Tensor | None, z: Tensor) -> Metrics:
+    """
+    Args:
+        state: has `generator`, `discriminator` and `generator_optimizer`.
+        real: fresh packed images [B, 3·pac, H, W] in [−1, 1]; None where the loss does not look at reals.
+        z: fresh latents [B·pac, latent_dim].
+    """
+    # Fakes first, as in the author's script: each pass is a power iteration of the spectral norm, so that order counts.
+    fake_logits = state.discriminator(pack(state.generator(z), state.discriminator.pac))
+    with torch.no_grad():  # the generator does not reach the logits of reals: no graph is needed
+        real_logits = None if real is None else state.discriminator(real)
+    value = loss.generator(real_logits, fake_logits)
+    state.generator_optimizer.zero_grad(set_to_none=True)
+    value.backward(inputs=list(state.generator.parameters()))  # spares the discriminator's weight gradients
+    state.generator_optimizer.step()
+    return {"loss/generator": value.detach(), "gradient_norm/generator": gradient_norm(state.generator)}
+
+
+def pack(images: Tensor, pac: int) -> Tensor:
+    """Stacks of `pac` images on their channels: [B·pac, C, H, W] → [B, pac·C, H, W]."""
+    if pac == 1:
+        return images
+    stacked = images.reshape(-1, pac * images.shape[1], *images.shape[2:])
+    keeps_layout = images.is_contiguous(memory_format=torch.channels_last)
+    return stacked.contiguous(memory_format=torch.channels_last) if keeps_layout else stacked
+
+
+def gradient_norm(network: nn.Module) -> Tensor:
+    """The L2 norm of all gradients of a network together."""
+    return get_total_norm([parameter.grad for parameter in network.parameters() if parameter.grad is not None])

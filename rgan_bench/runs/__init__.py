@@ -1,0 +1,1 @@
+"""One run: its life, its folder, its checkpoints. Knows nothing of sweeps."""

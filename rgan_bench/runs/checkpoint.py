@@ -1,0 +1,169 @@
+"""Checkpoint files: one file of tensors and primitives each, written atomically, loaded without running code."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from rgan_bench.config.schema import Config
+from rgan_bench.config.validate import root_defaults, validate
+from rgan_bench.errors import UserError, one_line
+from rgan_bench.files import write_atomically
+from rgan_bench.gan.networks import build_networks
+
+FORBIDDEN = (PermissionError, IsADirectoryError)  # the file may be good: nothing to be said against its content
+KEYS = ("iteration", "generator", "discriminator", "generator_optimizer", "discriminator_optimizer", "config")
+
+
+def save_checkpoint(path: Path, content: dict[str, Any], *, previous: Path | None = None) -> None:
+    """
+    Args:
+        previous: what an older file at `path` is renamed to.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; an older file at `path` is still whole.
+    """
+    write_atomically(path, lambda file: _save(content, file), previous=previous)
+
+
+def _save(content: dict[str, Any], file: BinaryIO) -> None:
+    remembering = Remembering(file)
+    try:
+        torch.save(content, remembering)
+    except RuntimeError as error:
+        if remembering.failure is None:
+            raise
+        raise remembering.failure from error
+
+
+class Remembering:
+    """A file that keeps the error of a failed write: torch's writer raises one of its own instead, about positions."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.failure = self.failure or error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+class Damaged(UserError):
+    """The file is there, and holds no whole checkpoint."""
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The content, on the CPU. Tensors and primitives only: a pickle that would run code is refused.
+
+    Raises:
+        UserError: no such file, or it must not be read.
+        Damaged: not a checkpoint of this project, or not whole.
+    """
+    try:
+        _check_sums(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such checkpoint") from None
+    except FORBIDDEN as error:
+        raise UserError(f"{path}: cannot be opened ({one_line(error)})") from error
+    except Exception as error:  # whatever an unpickler may stumble over
+        raise Damaged(f"{path}: cannot be read as a checkpoint ({_first_sentence(error)})") from error
+    if not isinstance(content, dict) or not all(key in content for key in KEYS):
+        raise Damaged(f"{path}: not a checkpoint of rgan-train (it must hold {', '.join(KEYS)})")
+    iteration = content["iteration"]
+    if type(iteration) is not int or not 0 <= iteration < 2**63 or not isinstance(content["config"], dict):
+        raise Damaged(f"{path}: not a checkpoint of rgan-train (its iteration or config is of another kind)")
+    for tensor in _tensors(content):
+        # They cannot be copied into weights; complex numbers can, with half of each silently left out.
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized or tensor.is_complex():
+            raise Damaged(
+                f"{path}: not a checkpoint of rgan-train (it holds a tensor of another kind: {_kind(tensor)})"
+            )
+    return content
+
+
+def _tensors(content: Any) -> Iterator[Tensor]:
+    """All of them, at any depth. Without recursion: what a pickle says can be deep, and hold itself."""
+    seen, todo = set(), [content]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, Tensor):
+            yield part
+        elif isinstance(part, (dict, list, tuple)) and id(part) not in seen:
+            seen.add(id(part))
+            todo += part.values() if isinstance(part, dict) else part
+
+
+def _kind(tensor: Tensor) -> str:
+    device = "" if tensor.device.type == "cpu" else f" on {tensor.device.type}"
+    return f"{tensor.dtype}, {tensor.layout}{device}"
+
+
+def _check_sums(path: Path) -> None:
+    """Every byte of every tensor against its checksum: torch writes them, and does not look at them when it loads."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > path.stat().st_size:
+                raise ValueError(f"its part {entry.filename} is packed, which torch never does")
+        bad = archive.testzip()
+    if bad is not None:
+        raise ValueError(f"its part {bad} does not agree with its checksum")
+
+
+def config_of(content: dict[str, Any], path: Path) -> Config:
+    """The validated config that a checkpoint was trained under; keys that are younger than it have their defaults."""
+    try:
+        return validate(OmegaConf.merge(root_defaults(), content["config"]))
+    except Exception as error:  # a config from a file can be anything
+        raise UserError(f"{path}: holds a config that this version does not understand: {one_line(error)}") from error
+
+
+def last_checkpoint(path: Path) -> Path:
+    """`path` itself, or, where it is a run folder, its `checkpoints/last.pt` (`previous.pt` where that is missing)."""
+    if not path.is_dir():
+        return path
+    last, previous = path / "checkpoints" / "last.pt", path / "checkpoints" / "previous.pt"
+    return previous if previous.exists() and not last.exists() else last
+
+
+def load_generator(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+    """The generator of a checkpoint or of a run folder's last one, ready to sample.
+
+    It takes z ~ N(0, 1) [B, generator.latent_dim] and gives images [B, 3, H, W] in [−1, 1]. It is in eval mode, where
+    batch norm uses running statistics; `rgan_bench.scoring.sampling.sample` draws under batch statistics, as scores do.
+
+    Raises:
+        UserError: no such file, or not a checkpoint of this project.
+    """
+    path = last_checkpoint(Path(path))
+    content = load_checkpoint(path)
+    return generator_of(content, config_of(content, path), path).to(device)
+
+
+def generator_of(content: dict[str, Any], config: Config, path: Path) -> nn.Module:
+    """As `load_generator`, from content that is already in memory."""
+    try:
+        generator, _ = build_networks(config.arch, seed=0)
+        generator.load_state_dict(content["generator"])
+    except Exception as error:  # both come from a file, and can be anything
+        raise UserError(
+            f"{path}: its generator is not the arch={config.arch.name} of width {config.arch.width} "
+            f"that its config names ({_first_sentence(error)})"
+        ) from error
+    return generator.eval().requires_grad_(False)
+
+
+def _first_sentence(error: Exception) -> str:
+    """Enough to know what happened; torch's messages go on for paragraphs."""
+    text = one_line(error) or type(error).__name__
+    return text.split(". ")[0][:200]

@@ -1,0 +1,212 @@
+"""The life of a run, from its config to its result.json."""
+
+import contextlib
+import math
+from typing import Any
+
+from rgan_bench.config.schema import Config
+from rgan_bench.console import Progress, print_block, say
+from rgan_bench.errors import UserError, one_line
+from rgan_bench.gan.steps import Metrics
+from rgan_bench.runs.clock import Clock
+from rgan_bench.runs.folder import RunFolder
+from rgan_bench.runs.grids import draw_grid
+from rgan_bench.runs.health import Tolerated, not_finite
+from rgan_bench.runs.judge import judge
+from rgan_bench.runs.keeper import Keeper
+from rgan_bench.runs.outcome import print_outcome
+from rgan_bench.runs.parts import Parts
+from rgan_bench.runs.record import result_of
+from rgan_bench.runs.resume import resume
+from rgan_bench.runs.sinks import Sinks
+from rgan_bench.runs.sinks.metrics_file import MetricsFile
+from rgan_bench.runs.sinks.terminal import Terminal
+from rgan_bench.runs.standing import answer
+from rgan_bench.runs.stops import Stopped, StopSignals
+from rgan_bench.runs.store import CheckpointStore
+from rgan_bench.runs.summary import introduction
+from rgan_bench.runs.timetable import Timetable
+from rgan_bench.training.loop import train
+
+
+def run_experiment(
+    config: Config, hydra_files: dict[str, str] | None = None, command: str | None = None, *, wait: bool = False
+) -> dict[str, Any] | None:
+    """Trains to `train.iterations`, from scratch or from where the run's folder stands.
+
+    Args:
+        hydra_files: name → content of what goes into the folder's `.hydra/`.
+        command: that makes this run, for result.json.
+        wait: for another process that trains this run.
+
+    Returns:
+        The content of result.json. Its `status` is finished, diverged, or interrupted, then with the `signal`'s number.
+        None where another process has left the answer while this one got ready.
+
+    Raises:
+        UserError: something is wrong with the input. A folder that did not exist is then not made.
+        Busy: another process trains this run, and `wait` is not set.
+    """
+    experiment = Experiment(config, command)
+    folder = experiment.folder
+    folder.create()
+    with folder.held(say, wait=wait):
+        if answer(folder, config):
+            return None
+        experiment.resume()
+        with folder.writing():
+            folder.write_hydra_files(hydra_files or {})
+            folder.trim_metrics(experiment.state.iteration)
+        print_block(introduction(config, experiment.parts, folder))
+        try:
+            return experiment.run()
+        except Exception as error:
+            experiment.failure = one_line(f"{type(error).__name__}: {error}")
+            with contextlib.suppress(OSError):
+                experiment.write_result("failed", experiment.keeper.saved[0])
+            raise
+        except KeyboardInterrupt:  # the second Ctrl-C: nobody waits for what is under way
+            with contextlib.suppress(OSError):
+                experiment.write_result("interrupted", experiment.keeper.saved[0])
+            raise
+
+
+class Experiment:
+    """One run. Making it loads and checks everything that can fail; it writes nothing.
+
+    Attributes:
+        not_finite: names of what was not finite when numbers were last read.
+        failure: why the run failed; None: it did not.
+    """
+
+    def __init__(self, config: Config, command: str | None = None) -> None:
+        self.config, self.command = config, command
+        self.folder = RunFolder.of(config)
+        self.parts = Parts.of(config)
+        self.state = self.parts.state
+        self.store = CheckpointStore(self.folder.checkpoints, config.train.keep, say)
+        self.keeper = Keeper(self.store, self.state, config, self.parts.data)
+        self.timetable = Timetable(config.train, config.fid)
+        self.tolerated = Tolerated(say)
+        self.not_finite: list[str] = []
+        self.failure: str | None = None
+
+    def resume(self) -> None:
+        """Goes on from the folder's newest whole checkpoint, if there is one. The folder must be held."""
+        if resume(self.state, self.store, self.folder, self.parts.data, self.config):
+            self.keeper.saved = self.state.progress()
+
+    def run(self) -> dict[str, Any]:
+        """From where the state stands to the end of the session."""
+        self.clock = Clock(self.state)
+        # What came from a checkpoint may be broken: with train.on_divergence=continue such weights are saved too.
+        self.check_finite({})
+        with StopSignals() as self.stop, Progress(self.state.iteration, self.config.train.iterations) as self.progress:
+            terminal = Terminal(self.progress, scored=self.parts.scorer is not None)
+            sinks = [("metrics.jsonl", MetricsFile(self.folder)), ("to the terminal", terminal)]
+            self.sinks = Sinks(sinks, say)
+            self.tell_how_it_stands()
+            status = self.advance()
+            if status != "diverged" or self.config.train.on_divergence == "continue":
+                self.save()
+        try:
+            result = self.write_result(status)
+        except OSError as error:
+            raise UserError(f"{self.folder.result}: cannot be written ({one_line(error)}); call it again") from error
+        self.sinks.finish(result)
+        if status == "interrupted":
+            result["signal"] = self.stop.received
+        print_outcome(result, self.folder)
+        return result
+
+    def advance(self) -> str:
+        """Trains to the last iteration, a stop, or a divergence that ends the run; the status then."""
+        state, train_config = self.state, self.config.train
+        ends_by_diverging = train_config.on_divergence == "stop"
+        if self.not_finite and ends_by_diverging:
+            return "diverged"
+        try:
+            self.draw()
+            self.attend()
+            for measured in train(state, self.parts.data, self.config, self.parts.accelerator):
+                self.progress.step()
+                if self.timetable.anything(state.iteration) or self.stop.received is not None:
+                    self.look(measured)
+                    if self.not_finite and ends_by_diverging:
+                        return "diverged"
+                    self.attend()
+                if self.stop.received is not None and state.iteration < train_config.iterations:
+                    raise Stopped
+        except Stopped:
+            say("stopping: saving first; a second Ctrl-C leaves at once")
+            return "interrupted"
+        return "diverged" if self.not_finite else "finished"
+
+    def look(self, measured: Metrics) -> None:
+        """Reads what the last iteration measured; tells it, and draws the sample grid, where they are due."""
+        values = self.clock.read(measured)
+        self.check_finite(values)
+        line: dict[str, float | None] = {}
+        if self.timetable.due("log", self.state.iteration) or self.not_finite:
+            rate = self.clock.rate()
+            seen = self.config.optim.n_d * self.config.train.batch_size  # reals that the discriminator sees at a time
+            line = {**values, "iterations_per_second": rate, "images_per_second": rate and rate * seen}
+        self.draw()
+        diversity = self.state.diversity
+        if diversity is not None and diversity["iteration"] == self.state.iteration:
+            line["grid/pixel_sd"] = diversity["pixel_sd"]
+        if line:  # JSON has no NaN
+            finite = {name: value if value is None or math.isfinite(value) else None for name, value in line.items()}
+            self.sinks.log(self.state.iteration, finite)
+
+    def attend(self) -> None:
+        """Scores and a checkpoint, where they are due. Afterwards the training clock goes on.
+
+        Raises:
+            Stopped: while it scored.
+        """
+        iteration = self.state.iteration
+        if self.parts.scorer is not None and self.timetable.due("score", iteration):
+            with self.stop.breaking_off():
+                scores = judge(self.state, self.parts.scorer, self.config.seed, self.not_finite, say)
+                if scores:
+                    self.sinks.scores(iteration, dict(scores))
+                if scores is not None:
+                    self.tell_how_it_stands()
+        if self.timetable.due("checkpoint", iteration) and iteration > 0:
+            self.save(periodic=True)
+        self.clock.start()
+
+    def draw(self) -> None:
+        """A sample grid, where it is due."""
+        if self.timetable.due("grid", self.state.iteration):
+            with self.tolerated.failing("drawing a sample grid"):
+                self.sinks.images(self.state.iteration, draw_grid(self.state, self.config, self.folder))
+
+    def check_finite(self, values: dict[str, float]) -> None:
+        networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
+        self.not_finite = not_finite(values, networks)
+        if self.not_finite and self.state.diverged is None:
+            self.state.diverged = {"iteration": self.state.iteration, "not_finite": self.not_finite}
+
+    def save(self, periodic: bool = False) -> None:
+        self.keeper.save(self.clock.wall_seconds(), self.sinks.save, periodic=periodic)
+
+    def tell_how_it_stands(self) -> None:
+        with self.tolerated.failing("writing result.json"):
+            self.write_result("running")
+
+    def write_result(self, status: str, iteration: int | None = None) -> dict[str, Any]:
+        """
+        Args:
+            iteration: that the run has come to, other than the state's.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        so_far = {"not_finite": self.not_finite, "failure": self.failure, "command": self.command}
+        result = {"status": status, **so_far, **result_of(self.config, self.parts, self.clock.wall_seconds())}
+        if iteration is not None:
+            result["iteration"] = iteration
+        self.folder.write_result(result)
+        return result

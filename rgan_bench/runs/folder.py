@@ -1,0 +1,138 @@
+"""Run folders: their names, and the files in them. Imports no torch, so that finished runs are recognised at once."""
+
+import contextlib
+import errno
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rgan_bench.config.identity import run_name
+from rgan_bench.config.schema import Config
+from rgan_bench.errors import UserError, one_line
+from rgan_bench.files import write_text_atomically
+from rgan_bench.locks import held
+
+
+class RunFolder:
+    """The files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.metrics = path / "metrics.jsonl"
+        self.result = path / "result.json"
+        self.lock = path / ".lock"
+        self.samples = path / "samples"
+        self.checkpoints = path / "checkpoints"
+
+    @classmethod
+    def of(cls, config: Config) -> "RunFolder":
+        return cls(Path(config.output_root) / run_name(config))
+
+    def sample(self, iteration: int) -> Path:
+        return self.samples / f"iter_{iteration:06d}.png"
+
+    def create(self) -> None:
+        """Makes the folder and shows that it can be written to.
+
+        Raises:
+            UserError: it cannot.
+        """
+        with self.writing():
+            self.samples.mkdir(parents=True, exist_ok=True)
+            self.checkpoints.mkdir(exist_ok=True)
+            write_text_atomically(self.checkpoints / ".writable", "")
+            (self.checkpoints / ".writable").unlink(missing_ok=True)  # another process may do the same
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """
+        Raises:
+            UserError: instead of an OSError in the block.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"output_root={self.path.parent}: cannot write the run folder {self.path.name} ({one_line(error)}); "
+                "free it, or choose another place with output_root=PATH"
+            ) from error
+
+    @contextlib.contextmanager
+    def held(self, say: Callable[[str], None], *, wait: bool = False) -> Iterator[None]:
+        """This process alone works in the folder.
+
+        Raises:
+            Busy: another one does, and `wait` is not set.
+            UserError: the folder cannot be written to.
+        """
+        with contextlib.ExitStack() as stack:
+            with self.writing():
+                stack.enter_context(held(self.lock, say, wait=wait))
+            yield
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The content of result.json; None where there is none that can be read."""
+        try:
+            content = json.loads(self.result.read_text())
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def write_hydra_files(self, files: dict[str, str]) -> None:
+        """
+        Args:
+            files: name → content of what goes into `.hydra/`.
+        """
+        for name, content in files.items():
+            (self.path / ".hydra").mkdir(exist_ok=True)
+            write_text_atomically(self.path / ".hydra" / name, content)
+
+    def write_result(self, content: dict[str, Any]) -> None:
+        write_text_atomically(self.result, json.dumps(content, indent=2) + "\n")
+
+    def grids(self) -> list[Path]:
+        """Sample grids by iteration, rising."""
+        found = {path: re.fullmatch(r"iter_(\d+)", path.stem) for path in self.samples.glob("iter_*.png")}
+        return sorted((path for path, match in found.items() if match), key=lambda path: int(found[path][1]))
+
+    def append_metrics(self, entry: dict[str, Any]) -> None:
+        """A line, whole or not at all: on a full disk a torn one would swallow the next.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        line = (json.dumps(entry) + "\n").encode()
+        with self.metrics.open("ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            try:
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(end)
+                raise
+
+    def flush_metrics(self) -> None:
+        """Onto the disk: after a power cut no line from before a checkpoint may be missing."""
+        if self.metrics.exists():
+            with self.metrics.open("a") as file:
+                os.fsync(file.fileno())
+
+    def trim_metrics(self, iteration: int) -> None:
+        """Drops the lines after an iteration: a resumed run writes them again. Anything that is no line goes too."""
+        if not self.metrics.exists():
+            return
+        kept = []
+        for line in self.metrics.read_text(errors="replace").splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # half a line: killed while it was written
+                if json.loads(line)["iteration"] <= iteration:
+                    kept.append(line + "\n")
+        write_text_atomically(self.metrics, "".join(kept))
+
+    def clear_leftovers(self) -> None:
+        """Removes what a process that was killed had not finished writing. The folder must be held."""
+        for folder in (self.path, self.samples, self.path / ".hydra"):
+            for path in folder.glob(".*.tmp"):
+                path.unlink(missing_ok=True)

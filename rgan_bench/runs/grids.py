@@ -1,0 +1,28 @@
+"""Sample grids: 64 images from latents that stay the same throughout a run."""
+
+from pathlib import Path
+
+from torchvision.utils import save_image
+
+from rgan_bench.config.schema import Config
+from rgan_bench.files import write_atomically
+from rgan_bench.runs.folder import RunFolder
+from rgan_bench.runs.health import GRID, pairwise_sd
+from rgan_bench.scoring.sampling import sample
+from rgan_bench.training.state import TrainState
+
+
+def draw_grid(state: TrainState, config: Config, folder: RunFolder) -> Path:
+    """Writes the grid of the state's iteration, and notes in the state how much its images vary."""
+    (images,) = sample(
+        state.generator,
+        GRID,
+        seed=config.seed,
+        purpose="grid/latent",
+        batch_norm=config.fid.batch_norm,
+        batch_size=GRID,
+    )
+    state.diversity = {"iteration": state.iteration, "pixel_sd": pairwise_sd(images)}
+    path = folder.sample(state.iteration)
+    write_atomically(path, lambda file: save_image(images.float() / 255, file, format="png", nrow=8))
+    return path

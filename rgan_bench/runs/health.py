@@ -1,0 +1,60 @@
+"""Is the run still well? Non-finite numbers, generators whose images hardly vary, and parts that may fail."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from rgan_bench.errors import one_line
+
+GRID = 64  # images of a sample grid, 8 a row
+
+
+def not_finite(values: dict[str, float], networks: dict[str, nn.Module]) -> list[str]:
+    """Names of the values that are infinite or NaN, then `weights/NAME` of the networks that hold such a number.
+
+    Reads from the device: for use where logging has to wait for it anyway.
+    """
+    finite = [
+        torch.stack([torch.isfinite(p).all() for p in network.parameters()]).all() for network in networks.values()
+    ]
+    names = [name for name, value in values.items() if not math.isfinite(value)]
+    flags = torch.stack(finite).tolist()
+    return names + [f"weights/{name}" for name, ok in zip(networks, flags, strict=True) if not ok]
+
+
+def pairwise_sd(images: Tensor) -> float:
+    """How much images differ: their mean pairwise pixel standard deviation, in units of the range from black to white.
+
+    For two images the standard deviation of two values about their mean, root mean square over all pixels and colours:
+    ‖a − b‖ / √(2 · 3HW). Independent pixels of standard deviation σ give σ; equal images give 0.
+
+    Args:
+        images: uint8 [N, 3, H, W], N at least 2.
+    """
+    flat = images.flatten(1).float() / 255
+    return (torch.pdist(flat).mean() / math.sqrt(2 * flat.shape[1])).item()
+
+
+class Tolerated:
+    """Parts that are not the training: when one fails, that is said once, and training goes on."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.failed: set[str] = set()
+
+    @contextlib.contextmanager
+    def failing(self, part: str) -> Iterator[None]:
+        """
+        Args:
+            part: what is tried within the block, for people.
+        """
+        try:
+            yield
+        except Exception as error:
+            if part not in self.failed:
+                self.failed.add(part)
+                reason = one_line(error) or type(error).__name__
+                self.say(f"warning: {part}: failed ({reason}); training goes on, and this is not said again")

@@ -1,0 +1,63 @@
+"""What result.json says of a run's state. `rgan-table` reads nothing else."""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from rgan_bench import register
+from rgan_bench.config.identity import identity_of, plugins_used
+from rgan_bench.config.schema import Config
+from rgan_bench.data.dataset import ImageDataset
+from rgan_bench.rng import draw_distinct, stream
+from rgan_bench.runs.health import GRID, pairwise_sd
+from rgan_bench.runs.parts import Parts
+from rgan_bench.runs.provenance import versions
+
+
+def result_of(config: Config, parts: Parts, wall_seconds: float) -> dict[str, Any]:
+    """What result.json tells of a run's state and origin; how the session stands is added by the caller."""
+    state, data, device = parts.state, parts.data, parts.device
+    current = {p.fingerprint for p in parts.scorer.protocols().values()} if parts.scorer else set(state.scores)
+    # Scores under protocols that the run had before stand apart.
+    shown = {h.protocol.score_name: h for h in state.scores.values() if h.protocol.fingerprint in current}
+    others = [h for h in state.scores.values() if h is not shown.get(h.protocol.score_name)]
+    plugins = plugins_used(asdict(config))
+    return {
+        "wall_seconds": wall_seconds,
+        "accelerate": {"asked": config.accelerate, "ran": parts.accelerator.ran},
+        "identity": identity_of(asdict(config), plugins),
+        "plugins": {plugin.name: plugin.digest for plugin in register.load_plugins(config.plugins)},
+        "iteration": state.iteration,
+        "scores": {name: history.summary() for name, history in shown.items()},
+        "protocol": {name: history.protocol.as_dict() for name, history in shown.items()},
+        "scores_under_other_protocols": [
+            {"score": h.protocol.score_name, "protocol": h.protocol.as_dict(), **h.summary()} for h in others
+        ],
+        "failed_scores": state.failed_scores,
+        "diverged": state.diverged,
+        "diversity": state.diversity and {**state.diversity, "real_pixel_sd": real_diversity(data)},
+        "config": asdict(config),
+        "data": {
+            "name": data.name,
+            "source": data.source,
+            "images": len(data),
+            "image_size": data.image_size,
+            "skipped": data.skipped,
+            "fingerprint": data.fingerprint,
+            "signature": parts.signature,
+        },
+        "versions": {
+            **versions(device),
+            "deterministic": config.deterministic,
+            "tf32": device.type == "cuda" and torch.backends.cudnn.allow_tf32,
+        },
+        "training_seconds": state.training_seconds,
+        "iterations_per_second": state.iteration / state.training_seconds if state.training_seconds else None,
+    }
+
+
+def real_diversity(data: ImageDataset) -> float | None:
+    """How much as many real images vary as a sample grid has; None where there is only one."""
+    chosen = draw_distinct(min(GRID, len(data)), len(data), stream(0, "grid/real"))
+    return pairwise_sd(data.images[chosen.to(data.images.device)]) if len(chosen) > 1 else None

@@ -1,0 +1,31 @@
+"""A run in words, before it starts."""
+
+from rgan_bench.config.schema import Config
+from rgan_bench.gan.losses import loss_of
+from rgan_bench.gan.networks import count_parameters
+from rgan_bench.runs.folder import RunFolder
+from rgan_bench.runs.parts import Parts
+from rgan_bench.training.devices import device_title
+
+
+def introduction(config: Config, parts: Parts, folder: RunFolder) -> list[tuple[str, str]]:
+    """(name, text) of each line."""
+    data, state, device = parts.data, parts.state, parts.device
+    loss, arch, optim, train = config.loss, config.arch, config.optim, config.train
+    in_words = loss_of(loss).describe()
+    penalty = "" if loss.penalty == "none" else f", penalty {loss.penalty} × {loss.penalty_weight:g}"
+    skipped = f", {data.skipped:,} unreadable ones skipped" if data.skipped else ""
+    size = f"{data.image_size}×{data.image_size}"
+    generator, discriminator = (f"{count_parameters(network):,}" for network in (state.generator, state.discriminator))
+    networks = f"{arch.name}, width {arch.width}: generator {generator}, discriminator {discriminator} parameters"
+    adam = f"Adam, lr {optim.lr:g}, betas ({optim.betas[0]:g}, {optim.betas[1]:g}), n_d {optim.n_d}"
+    start = f"from iteration {state.iteration:,} " if state.iteration else ""
+    return [
+        ("data", f"{data.name}: {len(data):,} images {size}{skipped} ({data.source})"),
+        ("networks", networks),
+        ("loss", f"{loss.name}: {in_words}{penalty}"),
+        ("optimizer", f"{adam}, batch {train.batch_size}"),
+        ("device", device_title(device)),
+        ("run folder", str(folder.path)),
+        ("training", f"{start}to iteration {train.iterations:,}"),
+    ]

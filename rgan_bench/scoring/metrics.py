@@ -1,0 +1,202 @@
+"""Fréchet and kernel distances: images → features → statistics → score, with torch-fidelity's formulas.
+
+Images come as batches and leave as features: nothing is written as PNG, and fakes are never held all at once.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+
+from rgan_bench import register
+from rgan_bench.data.dataset import ImageDataset
+from rgan_bench.errors import UserError, one_line
+from rgan_bench.files import write_atomically
+from rgan_bench.rng import draw_distinct, stream
+from rgan_bench.scoring.extractors import Extractor
+
+POOL = 10_000  # features kept for kernel distances, at most: 82 MB of Inception's
+CACHE_FORMAT = 2  # raise it when cached statistics would no longer be what the code computes
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Mean [D] and covariance [D, D] of the features of `count` images; some of the features [≤ 10,000, D] if asked."""
+
+    mu: np.ndarray
+    sigma: np.ndarray
+    count: int
+    features: np.ndarray | None = None
+
+
+class Collector:
+    """Mean and covariance of features as they come, in float64 on their device: the features themselves are let go,
+    but for a random choice of at most POOL where a kernel distance needs some."""
+
+    def __init__(self, total: int, keep_features: bool = False) -> None:
+        """
+        Args:
+            total: how many images will come.
+        """
+        self.count = 0
+        self.kept: list[Tensor] | None = [] if keep_features else None
+        self.chosen = torch.ones(total, dtype=torch.bool)
+        if total > POOL:
+            self.chosen[:] = False
+            self.chosen[draw_distinct(POOL, total, stream(0, "metrics/pool"))] = True
+
+    def add(self, features: Tensor) -> None:
+        """Features [B, D]."""
+        values = features.double()
+        if self.count == 0:
+            # Sums are taken about the first batch's mean: about zero, digits would cancel.
+            self.shift = values.mean(dim=0)
+            self.first = torch.zeros_like(self.shift)
+            self.second = values.new_zeros(values.shape[1], values.shape[1])
+        values = values - self.shift
+        self.first += values.sum(dim=0)
+        self.second.addmm_(values.t(), values)
+        if self.kept is not None:
+            self.kept.append(features.cpu()[self.chosen[self.count : self.count + len(features)]])
+        self.count += len(features)
+
+    def statistics(self) -> Statistics:
+        mean = self.first / self.count
+        sigma = (self.second - self.count * torch.outer(mean, mean)) / (self.count - 1)
+        kept = None if self.kept is None else torch.cat(self.kept).numpy()
+        return Statistics((self.shift + mean).cpu().numpy(), sigma.cpu().numpy(), self.count, kept)
+
+
+def collect(
+    batches: Iterable[Tensor], extractors: list[Extractor], total: int, keep_features: Collection[str] = ()
+) -> list[Statistics]:
+    """Statistics of `total` uint8 images, which come in batches, under several extractors in one pass.
+
+    Args:
+        keep_features: names of the extractors whose features are kept, at most POOL of each.
+    """
+    collectors = [Collector(total, extractor.features in keep_features) for extractor in extractors]
+    with torch.inference_mode():
+        for images in batches:
+            for collector, extractor in zip(collectors, extractors, strict=True):
+                collector.add(extractor(images))
+        return [collector.statistics() for collector in collectors]
+
+
+def statistics_of(features: Tensor, keep_features: bool = False) -> Statistics:
+    """Of features [N, D] that are there already."""
+    collector = Collector(len(features), keep_features)
+    collector.add(features)
+    return collector.statistics()
+
+
+def kernel_distance(fake: np.ndarray, real: np.ndarray) -> float:
+    """The squared maximum mean discrepancy with a cubic kernel, unbiased however few the images are, averaged over 100
+    subsets of at most 1,000: Binkowski et al. 2018 (arXiv 1801.01401), as torch-fidelity computes it.
+
+    Args:
+        fake, real: features [N, D].
+    """
+    size = min(1000, len(fake), len(real))
+    found = kid_features_to_metric(*map(torch.from_numpy, (fake, real)), kid_subset_size=size, verbose=False)
+    return found[KEY_METRIC_KID_MEAN]
+
+
+def frechet_distance(fake: Statistics, real: Statistics) -> float:
+    """‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½), Heusel et al. 2017 (arXiv 1706.08500), as torch-fidelity computes it."""
+    one, two = ({"mu": statistics.mu, "sigma": statistics.sigma} for statistics in (fake, real))
+    return fid_statistics_to_metric(one, two, verbose=False)[KEY_METRIC_FID]
+
+
+# --- real images ------------------------------------------------------------------------------------------------------
+
+
+def cache_folder(cache_dir: str | None, say: Callable[[str], None] = lambda text: None) -> Path:
+    """fid.cache_dir, else RGAN_BENCH_CACHE, else in the home folder, else, which is said, among temporary files.
+
+    Raises:
+        UserError: the first two name a home folder that there is none of.
+    """
+    in_environment = os.environ.get("RGAN_BENCH_CACHE")
+    chosen = cache_dir or in_environment
+    try:
+        return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "rgan_bench"
+    except RuntimeError as error:  # HOME is not set, and nobody knows the user: as containers run with any number
+        if chosen:
+            key = "fid.cache_dir" if cache_dir else "RGAN_BENCH_CACHE"
+            raise UserError(f"{key}={chosen}: {one_line(error)}; give a path without ~") from error
+    folder = Path(tempfile.gettempdir()) / f"rgan_bench-{os.getuid() if hasattr(os, 'getuid') else 0}"
+    say(f"no home folder: real images' statistics are kept in {folder} (fid.cache_dir=PATH chooses another place)")
+    return folder
+
+
+class RealStatistics:
+    """The statistics of a data set under an extractor, kept on disk."""
+
+    def __init__(
+        self,
+        data: ImageDataset,
+        num_real: int | None,
+        cache_dir: str | None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """
+        Args:
+            num_real: so many images, a fixed random choice; None: all.
+
+        Raises:
+            UserError: as `cache_folder`.
+        """
+        self.data = data
+        self.count = len(data) if num_real is None else num_real
+        self.cache_dir = cache_folder(cache_dir, say)
+
+    def cache_path(self, extractor: Extractor) -> Path:
+        parts = (self.data.fingerprint, extractor.features, extractor.weights, str(self.count), f"v{CACHE_FORMAT}")
+        return self.cache_dir / ("-".join(parts) + ".npz")
+
+    def cached(self, extractor: Extractor, keep_features: bool = False) -> Statistics | None:
+        """What is on the disk; None where nothing is, or nothing sound, or not all that is wanted."""
+        try:
+            with np.load(self.cache_path(extractor), allow_pickle=False) as saved:
+                mu, sigma = saved["mu"], saved["sigma"]
+                features = saved["features"] if keep_features else None
+        except Exception:  # whatever numpy and zipfile may stumble over in a damaged file
+            return None
+        width = register.attributes("extractor", extractor.features)["dimensions"]
+        sound = _is_sound(mu, np.float64, (width,)) and _is_sound(sigma, np.float64, (width, width))
+        if features is not None:
+            sound = sound and _is_sound(features, np.float32, (min(self.count, POOL), width))
+        return Statistics(mu, sigma, self.count, features) if sound else None
+
+    def compute(self, extractor: Extractor, batches: Iterable[Tensor], keep_features: bool = False) -> Statistics:
+        """From `batches` of `self.batches(…)`; saved for the next run if the cache can be written."""
+        (statistics,) = collect(batches, [extractor], self.count, [extractor.features] if keep_features else [])
+        saved = {"mu": statistics.mu, "sigma": statistics.sigma}
+        if statistics.features is not None:
+            saved["features"] = statistics.features
+        path = self.cache_path(extractor)
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, lambda file: np.savez(file, **saved))
+        return statistics
+
+    def batches(self, batch_size: int) -> Iterable[Tensor]:
+        indices = torch.arange(len(self.data))
+        if self.count < len(self.data):
+            # Not the first ones: images in folders are often sorted by class.
+            indices = draw_distinct(self.count, len(self.data), stream(0, "metrics/real")).sort().values
+        for chosen in indices.split(batch_size):
+            yield self.data.images[chosen.to(self.data.images.device)]
+
+
+def _is_sound(values: np.ndarray, dtype: type, shape: tuple[int, ...]) -> bool:
+    return values.dtype == dtype and values.shape == shape and bool(np.isfinite(values).all())

@@ -1,0 +1,135 @@
+"""Makes an iteration faster, and keeps its signature and its results. Knows nothing of GANs.
+
+The plain way stays the reference (`accelerate=none`): eager, contiguous tensors, Adam one tensor at a time. Everything
+else is compared with it by tests.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rgan_bench.errors import UserError, one_line
+from rgan_bench.training.convolutions import weight_gradients_as_products
+
+Measured = dict[str, Tensor]
+Iteration = Callable[..., Measured]  # tensors of fixed shapes → scalars, and its state advanced in place
+
+# Adam says so in the warm-up, which is not captured.
+warnings.filterwarnings("ignore", message="This instance was constructed with capturable=True")
+
+WARM_UP = 3  # iterations before a capture, in which libraries allocate and choose what must not happen within one
+
+
+class Accelerator:
+    """What a run may use, and what it used.
+
+    Attributes:
+        plain: whether layouts and optimizers are to be PyTorch's plain ones.
+        ran: none, layout (eager; channels last, fused Adam, on a CPU some gradients as matrix products), compile or
+            graphs; for result.json.
+    """
+
+    def __init__(self, mode: str, device: torch.device, say: Callable[[str], None] = lambda text: None) -> None:
+        """
+        Args:
+            mode: none, graphs, compile or auto: graphs on a GPU, layout elsewhere.
+
+        Raises:
+            UserError: graphs without a GPU.
+        """
+        if mode == "graphs" and device.type != "cuda":
+            raise UserError(f"accelerate=graphs: needs a CUDA device, and this is {device}; use accelerate=auto")
+        self.mode, self.device, self.say = mode, device, say
+        self.plain = mode == "none"
+        self.ran = mode if mode in ("none", "compile") else "layout" if device.type != "cuda" else "graphs"
+
+    def prepare(
+        self,
+        iteration: Iteration,
+        tensors: Callable[[], list[Tensor]],
+        networks: Sequence[nn.Module],
+        example: Sequence[Tensor],
+    ) -> Iteration:
+        """The iteration made faster. Nothing that it holds has changed afterwards.
+
+        Args:
+            tensors: everything that an iteration changes; may be more after the first one (Adam's moments).
+            networks: for compilation.
+            example: inputs of an iteration.
+
+        Raises:
+            UserError: what was asked for by name cannot be had.
+        """
+        if self.ran == "compile":
+            for network in networks:
+                network.compile()
+            return iteration
+        if self.ran == "layout" and self.device.type == "cpu":
+            return weight_gradients_as_products()(iteration)
+        if self.ran != "graphs":
+            return iteration
+        started = time.perf_counter()
+        try:
+            graphed = Graphed(iteration, tensors, example)
+        except RuntimeError as error:
+            if self.mode == "graphs":
+                raise UserError(f"accelerate=graphs: the iteration cannot be captured ({one_line(error)})") from error
+            self.ran = "layout"
+            self.say(f"accelerate=auto: no CUDA graph ({one_line(error)[:200]}); going on without")
+            return iteration
+        self.say(f"accelerate={self.mode}: iteration captured as a CUDA graph in {time.perf_counter() - started:.1f} s")
+        return graphed
+
+
+class Graphed:
+    """An iteration as one CUDA graph: forward, backward (twice where there is a penalty) and optimizers, one launch.
+
+    Replaces what Python does between the kernels, which at batch 32 takes longer than they do. The tensors that it
+    returns are the same ones each time: to be read before the next call.
+    """
+
+    def __init__(self, iteration: Iteration, tensors: Callable[[], list[Tensor]], example: Sequence[Tensor]) -> None:
+        """Captures on a stream of its own.
+
+        Raises:
+            RuntimeError: something in the iteration cannot be captured; everything is then as it was.
+        """
+        self.inputs = [tensor.clone() for tensor in example]
+        before = snapshot(tensors())
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        try:
+            with torch.cuda.stream(side):
+                for _ in range(WARM_UP):
+                    iteration(*self.inputs)
+            torch.cuda.current_stream().wait_stream(side)
+            self.graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graph):
+                self.measured = iteration(*self.inputs)
+        finally:
+            torch.cuda.current_stream().wait_stream(side)
+            restore(tensors(), before)
+
+    def __call__(self, *inputs: Tensor) -> Measured:
+        for held, given in zip(self.inputs, inputs, strict=True):
+            held.copy_(given, non_blocking=True)
+        self.graph.replay()
+        return self.measured
+
+
+def snapshot(tensors: Sequence[Tensor]) -> dict[int, Tensor]:
+    """Copies, by the address of what they are copies of."""
+    return {id(tensor): tensor.detach().clone() for tensor in tensors}
+
+
+def restore(tensors: Sequence[Tensor], before: dict[int, Tensor]) -> None:
+    """Back, in place, to a snapshot. What has come into being since then starts as zeros, as Adam's moments do."""
+    with torch.no_grad():
+        for tensor in tensors:
+            if id(tensor) in before:
+                tensor.copy_(before[id(tensor)])
+            else:
+                tensor.zero_()

@@ -1,0 +1,49 @@
+"""The random numbers of training iterations: drawn on the CPU from keyed streams, brought to a GPU in blocks."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from rgan_bench.config.schema import Config
+from rgan_bench.rng import draw_distinct, stream
+
+BLOCK = 32  # iterations brought over at once: a copy of its own for each would stall a GPU
+
+Draws = tuple[Tensor, Tensor, Tensor]
+
+
+def draws(config: Config, population: int, real_batches: int, start: int, device: torch.device) -> Iterator[Draws]:
+    """For each iteration from `start` on, on the device:
+
+    - indices of real images, distinct within a batch, int64 [real_batches, B·pac];
+    - latents z ~ N(0, 1) [n_d + 1, B·pac, latent_dim];
+    - mixing weights of a penalty u ~ U(0, 1) [n_d, B, 1, 1, 1].
+
+    Each iteration's are keyed by it alone: where a run starts changes nothing.
+    """
+    stop = config.train.iterations
+    for first in range(start, stop, BLOCK):
+        keys = range(first, min(first + BLOCK, stop))
+        block = [draw(config, population, real_batches, key) for key in keys]
+        yield from block if device.type != "cuda" else _bring(block, device)
+
+
+def draw(config: Config, population: int, real_batches: int, key: int) -> Draws:
+    """Of one iteration, on the CPU."""
+    batch_size, n_d = config.train.batch_size, config.optim.n_d
+    packed = batch_size * config.arch.pac  # a batch of B verdicts takes B·pac reals and B·pac fakes
+    reals = stream(config.seed, "train/real", key)
+    indices = torch.stack([draw_distinct(packed, population, reals) for _ in range(real_batches)])
+    z = torch.randn(n_d + 1, packed, config.arch.latent_dim, generator=stream(config.seed, "train/latent", key))
+    u = torch.rand(n_d, batch_size, 1, 1, 1, generator=stream(config.seed, "train/penalty", key))
+    return indices, z, u
+
+
+def _bring(block: list[Draws], device: torch.device) -> Iterator[Draws]:
+    """In one copy a kind; pinned, since without that the host would wait for the device."""
+    brought = (torch.stack(parts).pin_memory().to(device, non_blocking=True) for parts in zip(*block, strict=True))
+    for parts in zip(*brought, strict=True):
+        # Copies, not views into the block: kernels choose by alignment, and where in its block an iteration lies
+        # depends on where the run was resumed.
+        yield tuple(part.clone() for part in parts)

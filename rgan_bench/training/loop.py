@@ -1,0 +1,58 @@
+"""The training loop: iterations, and nothing else. It yields after each; what to make of that is the caller's."""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from rgan_bench.config.schema import Config
+from rgan_bench.data.dataset import ImageDataset
+from rgan_bench.gan.losses import Loss, loss_of
+from rgan_bench.gan.steps import Metrics, discriminator_step, generator_step, pack
+from rgan_bench.training.accelerate import Accelerator, Iteration
+from rgan_bench.training.draws import draws
+from rgan_bench.training.state import TrainState
+
+
+def train(
+    state: TrainState, data: ImageDataset, config: Config, accelerator: Accelerator | None = None
+) -> Iterator[Metrics]:
+    """Runs from `state.iteration` to `train.iterations`; yields, after each iteration, what its steps measured.
+
+    What it yields may be overwritten by the next iteration.
+
+    Args:
+        state: is advanced in place.
+        data: on the device of the networks.
+        accelerator: None: the iteration runs as it is.
+    """
+    loss = loss_of(config.loss)
+    iterate = make_iteration(state, loss, data, config)
+    real_batches = config.optim.n_d + loss.needs_real_for_generator
+    prepared = accelerator is None
+    for drawn in draws(config, len(data), real_batches, state.iteration, data.images.device):
+        if not prepared:
+            iterate = accelerator.prepare(iterate, state.tensors, (state.generator, state.discriminator), drawn)
+            prepared = True
+        measured = iterate(*drawn)
+        state.iteration += 1
+        yield measured
+
+
+def make_iteration(state: TrainState, loss: Loss, data: ImageDataset, config: Config) -> Iteration:
+    """One iteration as a function of its random numbers: (indices, z, u), as `draws` gives them.
+
+    It is n_d discriminator steps, each with fresh reals and latents, then one generator step with fresh latents, and
+    fresh reals where the loss looks at them (arXiv 1807.00734, section 6 and the author's scripts).
+    """
+    n_d, pac = config.optim.n_d, config.arch.pac
+
+    def real(indices: Tensor) -> Tensor:
+        return pack(data.batch(indices, state.memory_format), pac)
+
+    def iterate(indices: Tensor, z: Tensor, u: Tensor) -> Metrics:
+        for k in range(n_d):
+            measured = discriminator_step(state, loss, real(indices[k]), z[k], u[k])
+        fresh = real(indices[n_d]) if loss.needs_real_for_generator else None
+        return measured | generator_step(state, loss, fresh, z[n_d])
+
+    return iterate

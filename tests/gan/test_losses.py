@@ -1,0 +1,212 @@
+"""Every loss against formulas written out again, in numpy and float64; gradients against their finite differences."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from rgan_bench import register
+from rgan_bench.config.schema import GENERATOR_FORMS
+from rgan_bench.config.validate import group_options
+from rgan_bench.errors import UserError
+from rgan_bench.gan.losses import Loss, get_loss
+from rgan_bench.gan.penalties import get_penalty
+
+COMPARISONS, FUNCTIONS = register.names("comparison"), register.names("function")
+ALL = [Loss(*choices) for choices in itertools.product(COMPARISONS, FUNCTIONS, GENERATOR_FORMS)]
+RELATIVISTIC = [loss for loss in ALL if loss.comparison != "none"]
+GENERATOR = np.random.default_rng(0)
+REAL, FAKE = GENERATOR.normal(0.5, 1.5, 6), GENERATOR.normal(-0.4, 1.5, 6)
+
+
+def name_of(loss: Loss) -> str:
+    return f"{loss.comparison}-{loss.function}-{loss.generator_form}"
+
+
+def f1(function: str, t: np.ndarray) -> np.ndarray:
+    return {
+        "standard": np.log1p(np.exp(-t)),
+        "least_squares": (t - 1) ** 2,
+        "hinge": np.maximum(0, 1 - t),
+        "wasserstein": -t,
+    }[function]
+
+
+def f2(function: str, t: np.ndarray, plain: bool) -> np.ndarray:
+    if function == "least_squares" and plain:
+        return t**2
+    return {
+        "standard": np.log1p(np.exp(t)),
+        "least_squares": (t + 1) ** 2,
+        "hinge": np.maximum(0, 1 + t),
+        "wasserstein": t,
+    }[function]
+
+
+def compared(comparison: str, r: np.ndarray, f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    middle = (r.mean() + f.mean()) / 2
+    return {
+        "none": (r, f),
+        "pair": (r - f, f - r),
+        "average": (r - f.mean(), f - r.mean()),
+        "average_v1": (r - f.mean(), f.mean() - r),
+        "centered": (r - middle, f - middle),
+    }[comparison]
+
+
+def expected_discriminator(loss: Loss, r: np.ndarray, f: np.ndarray) -> float:
+    plain = loss.comparison == "none"
+    rt, ft = compared(loss.comparison, r, f)
+    return (1 if plain else 0.5) * (f1(loss.function, rt).mean() + f2(loss.function, ft, plain).mean())
+
+
+def expected_generator(loss: Loss, r: np.ndarray, f: np.ndarray) -> float:
+    plain = loss.comparison == "none"
+    rt, ft = compared(loss.comparison, r, f)
+    if loss.generator_form == "saturating":
+        if plain:
+            return -f2(loss.function, ft, plain).mean()
+        return -0.5 * (f1(loss.function, rt).mean() + f2(loss.function, ft, plain).mean())
+    if plain:
+        return -f.mean() if loss.function in ("hinge", "wasserstein") else f1(loss.function, ft).mean()
+    return 0.5 * (f2(loss.function, rt, plain).mean() + f1(loss.function, ft).mean())
+
+
+def finite_difference(value, r: np.ndarray, f: np.ndarray, step: float = 1e-6) -> tuple[np.ndarray, np.ndarray]:
+    def along(which: int, index: int) -> float:
+        ends = []
+        for sign in (1, -1):
+            moved = [r.copy(), f.copy()]
+            moved[which][index] += sign * step
+            ends.append(value(*moved))
+        return (ends[0] - ends[1]) / (2 * step)
+
+    return tuple(np.array([along(which, i) for i in range(len(r))]) for which in (0, 1))
+
+
+def tensors() -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.tensor(REAL, requires_grad=True), torch.tensor(FAKE, requires_grad=True)
+
+
+@pytest.mark.parametrize("loss", ALL, ids=name_of)
+@pytest.mark.parametrize("side", ["discriminator", "generator"])
+def test_value_and_gradient(loss: Loss, side: str) -> None:
+    formula = expected_discriminator if side == "discriminator" else expected_generator
+    real, fake = tensors()
+    value = getattr(loss, side)(real, fake)
+    assert value.shape == ()
+    np.testing.assert_allclose(value.item(), formula(loss, REAL, FAKE), rtol=1e-12)
+    gradients = torch.autograd.grad(value, [real, fake], allow_unused=True)
+    for gradient, wanted in zip(
+        gradients, finite_difference(lambda r, f: formula(loss, r, f), REAL, FAKE), strict=True
+    ):
+        found = np.zeros_like(wanted) if gradient is None else gradient.numpy()
+        np.testing.assert_allclose(found, wanted, atol=1e-8)
+
+
+NAMED = {
+    "sgan": ("none", "standard"),
+    "rsgan": ("pair", "standard"),
+    "rasgan": ("average", "standard"),
+    "lsgan": ("none", "least_squares"),
+    "ralsgan": ("average", "least_squares"),
+    "hinge": ("none", "hinge"),
+    "rahinge": ("average", "hinge"),
+    "wgangp": ("none", "wasserstein"),
+    "rsgan_gp": ("pair", "standard"),
+    "rasgan_gp": ("average", "standard"),
+    "rasgan_v1": ("average_v1", "standard"),
+    "ralsgan_v1": ("average_v1", "least_squares"),
+    "spectral_sgan": ("none", "standard"),
+}
+
+
+def test_named_losses_are_those_of_the_paper_with_their_penalties() -> None:
+    assert set(group_options("loss")) == set(NAMED)
+    for name, choices in NAMED.items():
+        penalty = get_penalty("gp" if name == "wgangp" or name.endswith("_gp") else "none", 10)
+        assert get_loss(name) == Loss(*choices, "non_saturating", penalty)
+    assert get_loss("sgan", penalty="gp", penalty_weight=3).penalty == get_penalty("gp", 3)
+
+
+@pytest.mark.parametrize("loss", RELATIVISTIC, ids=name_of)
+def test_a_constant_added_to_both_logits_changes_nothing(loss: Loss) -> None:
+    real, fake = tensors()
+    for side in (loss.discriminator, loss.generator):
+        torch.testing.assert_close(side(real + 7.3, fake + 7.3), side(real, fake), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("comparison", ["pair", "average", "average_v1"])
+def test_an_ipm_gan_is_the_relativistic_gan_with_the_identity(comparison: str) -> None:
+    plain, relativistic = (Loss(c, "wasserstein", "non_saturating") for c in ("none", comparison))
+    real, fake = tensors()
+    wanted = torch.autograd.grad(plain.discriminator(real, fake), [real, fake])
+    found = torch.autograd.grad(relativistic.discriminator(real, fake), [real, fake])
+    torch.testing.assert_close(found, wanted)
+    (wanted,) = torch.autograd.grad(plain.generator(None, fake), [fake])
+    (found,) = torch.autograd.grad(relativistic.generator(real.detach(), fake), [fake])
+    if comparison == "average_v1":  # its second term holds no single fake: half of the gradient comes by the mean
+        assert torch.allclose(found.sum(), wanted.sum())
+    else:
+        torch.testing.assert_close(found, wanted)
+
+
+def test_centered_wasserstein_has_half_the_gradient() -> None:
+    """Both sides move by half of the distance, and the scale of relativistic losses halves it once more."""
+    real, fake = tensors()
+    wanted = torch.autograd.grad(Loss("none", "wasserstein", "non_saturating").discriminator(real, fake), [real, fake])
+    centered = Loss("centered", "wasserstein", "non_saturating")
+    found = torch.autograd.grad(centered.discriminator(real, fake), [real, fake])
+    torch.testing.assert_close(found, tuple(gradient / 2 for gradient in wanted))
+
+
+def test_rsgan_is_the_paper_s_first_equation() -> None:
+    """L_D = −E log sigmoid(C(x_r) − C(x_f)), L_G the same with the roles swapped."""
+    real, fake = tensors()
+    loss = get_loss("rsgan")
+    torch.testing.assert_close(loss.discriminator(real, fake), -torch.log(torch.sigmoid(real - fake)).mean())
+    torch.testing.assert_close(loss.generator(real, fake), -torch.log(torch.sigmoid(fake - real)).mean())
+
+
+@pytest.mark.parametrize("loss", ALL, ids=name_of)
+@pytest.mark.parametrize("size", [1e4, -1e4])
+def test_finite_at_large_logits(loss: Loss, size: float) -> None:
+    real, fake = (torch.full((4,), s, requires_grad=True) for s in (size, -size))
+    for value in (loss.discriminator(real, fake), loss.generator(real, fake)):
+        assert torch.isfinite(value)
+        for gradient in torch.autograd.grad(value, [real, fake], allow_unused=True):
+            assert gradient is None or torch.isfinite(gradient).all()
+
+
+def test_only_relativistic_generators_need_reals() -> None:
+    for loss in ALL:
+        assert loss.needs_real_for_generator == (loss.comparison != "none")
+        if loss.needs_real_for_generator:
+            with pytest.raises(ValueError, match="real"):
+                loss.generator(None, torch.zeros(3))
+        else:
+            assert torch.isfinite(loss.generator(None, torch.zeros(3)))
+
+
+def test_logits_of_the_networks_shape_give_the_same() -> None:
+    for loss in ALL:
+        real, fake = tensors()
+        torch.testing.assert_close(loss.discriminator(real[:, None], fake[:, None]), loss.discriminator(real, fake))
+
+
+def test_get_loss_replaces_single_choices() -> None:
+    assert get_loss("ralsgan", comparison="pair") == Loss("pair", "least_squares", "non_saturating")
+    assert get_loss("sgan", generator="saturating").generator_form == "saturating"
+
+
+def test_unknown_names_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"loss=rasgam.*did you mean rasgan\?"):
+        get_loss("rasgam")
+    with pytest.raises(ValueError, match=r"comparison='none_'.*none, pair"):
+        Loss("none_", "standard", "saturating")
+
+
+def test_pairs_of_unequal_number_are_refused() -> None:
+    with pytest.raises(ValueError, match="as many reals as fakes"):
+        get_loss("rsgan").discriminator(torch.zeros(3), torch.zeros(4))

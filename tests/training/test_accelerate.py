@@ -1,0 +1,150 @@
+"""Every fast way against the plain one. What needs a GPU is marked, and has not run where there is none."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from rgan_bench.config.schema import Config
+from rgan_bench.config.validate import group_options
+from rgan_bench.data.load import load_data
+from rgan_bench.errors import UserError
+from rgan_bench.runs.experiment import run_experiment
+from rgan_bench.training import convolutions
+from rgan_bench.training.accelerate import Accelerator, restore, snapshot
+from rgan_bench.training.convolutions import weight_gradient
+from rgan_bench.training.loop import train
+from rgan_bench.training.state import TrainState
+
+CPU = torch.device("cpu")
+Tiny = Callable[..., Config]
+NETWORKS = ("generator", "discriminator")
+
+
+def trained(config: Config, mode: str, iterations: int, device: torch.device = CPU, saved: dict | None = None) -> dict:
+    """The state after so many iterations under one acceleration, and what the last one measured.
+
+    In float64: Adam's first steps are the signs of gradients, and in float32 rounding decides those near zero.
+    """
+    accelerator = Accelerator(mode, device)
+    state = TrainState.new(config, device, plain=accelerator.plain)
+    for network in (state.generator, state.discriminator):
+        network.double().register_forward_pre_hook(lambda module, inputs: tuple(each.double() for each in inputs))
+    if saved is not None:
+        state.load_state_dict(saved)
+    config.train.iterations = iterations
+    for measured in train(state, load_data(config.data, config.limits).to(device), config, accelerator):
+        last = {name: value.item() for name, value in measured.items()}
+    return {**state.state_dict(), "ran": accelerator.ran, "measured": last}
+
+
+def assert_close(one: dict, two: dict) -> None:
+    for name in NETWORKS:
+        for key, value in one[name].items():
+            torch.testing.assert_close(value, two[name][key], check_stride=False, rtol=1e-6, atol=1e-8)
+    for name, value in one["measured"].items():
+        assert value == pytest.approx(two["measured"][name], rel=1e-6, abs=1e-8), name
+
+
+@pytest.mark.parametrize("loss", group_options("loss"))
+def test_what_a_cpu_gets_changes_nothing_but_rounding(
+    loss: str, tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layout, fused Adam and, for all layers instead of the wide ones alone, weight gradients as products."""
+    products = []
+    monkeypatch.setattr(convolutions, "FEWEST_CHANNELS", 0)
+    monkeypatch.setattr(
+        convolutions, "weight_gradient", lambda *arguments: products.append(1) or weight_gradient(*arguments)
+    )
+    config = tiny_config(f"loss={loss}", f"arch.spectral_norm={loss == 'spectral_sgan'}", "arch.width=4")
+    plain = trained(config, "none", 3)
+    assert not products
+    fast = trained(config, "auto", 3)
+    assert len(products) >= 3 * (2 * 7 + 4)  # real, fake and what the generator learns from, in every iteration
+    assert (plain["ran"], fast["ran"]) == ("none", "layout")
+    assert_close(plain, fast)
+
+
+def test_plain_is_plain(tiny_config: Tiny) -> None:
+    for overrides in (("arch.width=4",), ("data.image_size=64", "arch=dcgan64", "arch.width=4", "arch.pac=2")):
+        config = tiny_config(*overrides)
+        for plain, layout in ((True, torch.contiguous_format), (False, torch.channels_last)):
+            state = TrainState.new(config, CPU, plain=plain)
+            seen = []
+            state.discriminator.register_forward_hook(lambda module, inputs, output, seen=seen: seen.append(inputs[0]))
+            next(iter(train(state, load_data(config.data, config.limits), config)))
+            assert all(images.is_contiguous(memory_format=layout) for images in seen)
+            assert state.generator_optimizer.defaults["fused"] is not plain
+
+
+@pytest.mark.parametrize(("first", "second"), [("none", "auto"), ("auto", "none")])
+def test_a_run_goes_on_under_another_acceleration(first: str, second: str, tiny_config: Tiny) -> None:
+    config = tiny_config("arch.width=4")
+    whole = trained(config, "none", 6)
+    parts = trained(config, second, 6, saved=trained(config, first, 3))
+    assert_close(whole, parts)
+
+
+def test_snapshots_bring_everything_back(tiny_config: Tiny) -> None:
+    config = tiny_config("train.iterations=2")
+    data = load_data(config.data, config.limits)
+    state = TrainState.new(config, CPU)
+    fresh = [tensor.clone() for tensor in state.tensors()]
+    before = snapshot(state.tensors())
+    for _ in train(state, data, config):
+        pass
+    assert len(state.tensors()) > len(fresh)  # Adam's moments came into being
+    restore(state.tensors(), before)
+    for tensor, wanted in zip(state.tensors(), fresh, strict=False):
+        assert torch.equal(tensor, wanted)
+    assert not any(tensor.any() for tensor in state.tensors()[len(fresh) :])
+
+
+def test_graphs_without_a_gpu_are_refused_and_what_ran_is_recorded(tiny_config: Tiny) -> None:
+    with pytest.raises(UserError, match="accelerate=graphs: needs a CUDA device, and this is cpu; use accelerate=auto"):
+        run_experiment(tiny_config("accelerate=graphs"))
+    assert run_experiment(tiny_config())["accelerate"] == {"asked": "auto", "ran": "layout"}
+    assert run_experiment(tiny_config("accelerate=none", "seed=2"))["accelerate"] == {"asked": "none", "ran": "none"}
+
+
+# --- on a GPU ---------------------------------------------------------------------------------------------------------
+
+
+GPU_SETUPS = {
+    "n_d 3": ("loss=wgangp", "optim.n_d=3"),
+    "batch norm in D": ("experiment=table2_lr1e-3", "loss=rahinge"),
+    "dcgan, pac 2": ("data.image_size=64", "arch=dcgan64", "arch.pac=2", "train.batch_size=4", "loss=rasgan_gp"),
+    **{loss: (f"loss={loss}",) for loss in group_options("loss") if loss != "spectral_sgan"},
+}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("setup", GPU_SETUPS)
+def test_the_graphed_iteration_equals_the_eager_one(setup: str, tiny_config: Tiny) -> None:
+    """Over 20 iterations, and again after a resume."""
+    gpu = torch.device("cuda")
+    config = tiny_config(*GPU_SETUPS[setup], "arch.width=8")
+    eager, graphed = (trained(config, mode, 20, gpu) for mode in ("none", "graphs"))
+    assert graphed["ran"] == "graphs"
+    assert_close(eager, graphed)
+    resumed = trained(config, "graphs", 20, gpu, saved=trained(config, "graphs", 10, gpu))
+    assert_close(graphed, resumed)
+
+
+@pytest.mark.gpu
+def test_capturing_leaves_the_state_as_it_was(tiny_config: Tiny) -> None:
+    config, gpu = tiny_config("arch.width=8"), torch.device("cuda")
+    state = TrainState.new(config, gpu)
+    before = {name: {k: v.clone() for k, v in getattr(state, name).state_dict().items()} for name in NETWORKS}
+    config.train.iterations = 0
+    data = load_data(config.data, config.limits).to(gpu)
+    from rgan_bench.gan.losses import get_loss
+    from rgan_bench.training.draws import draw
+    from rgan_bench.training.loop import make_iteration
+
+    iterate = make_iteration(state, get_loss("rasgan"), data, config)
+    drawn = [part.to(gpu) for part in draw(config, len(data), 2, 0)]
+    Accelerator("graphs", gpu).prepare(iterate, state.tensors, (), drawn)
+    for name in NETWORKS:
+        for key, value in getattr(state, name).state_dict().items():
+            assert torch.equal(value, before[name][key])
