@@ -1,12 +1,13 @@
 """Checkpoint files: one file of tensors and primitives each, written atomically, loaded without running code."""
 
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from omegaconf import OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
 from rgan_bench.config import root_defaults, validate
 from rgan_bench.errors import UserError, one_line
@@ -26,10 +27,35 @@ def save_checkpoint(path: Path, content: dict[str, Any], *, previous: Path | Non
     Raises:
         OSError: the disk is full or the folder cannot be written; an older file at `path` is still whole.
     """
+    write_atomically(path, lambda file: _save(content, file), previous=previous)
+
+
+def _save(content: dict[str, Any], file: BinaryIO) -> None:
+    remembering = Remembering(file)
     try:
-        write_atomically(path, lambda file: torch.save(content, file), previous=previous)
-    except RuntimeError as error:  # torch's writer turns a full disk into this
-        raise OSError(one_line(error)) from error
+        torch.save(content, remembering)
+    except RuntimeError as error:
+        if remembering.failure is None:
+            raise
+        raise remembering.failure from error
+
+
+class Remembering:
+    """A file that keeps the error of a failed write: torch's writer raises one of its own instead, about positions."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.failure = self.failure or error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 class Damaged(UserError):
@@ -54,9 +80,33 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise Damaged(f"{path}: cannot be read as a checkpoint ({_first_sentence(error)})") from error
     if not isinstance(content, dict) or not all(key in content for key in KEYS):
         raise Damaged(f"{path}: not a checkpoint of rgan-train (it must hold {', '.join(KEYS)})")
-    if type(content["iteration"]) is not int or content["iteration"] < 0 or not isinstance(content["config"], dict):
+    iteration = content["iteration"]
+    if type(iteration) is not int or not 0 <= iteration < 2**63 or not isinstance(content["config"], dict):
         raise Damaged(f"{path}: not a checkpoint of rgan-train (its iteration or config is of another kind)")
+    for tensor in _tensors(content):
+        # They cannot be copied into weights; complex numbers can, with half of each silently left out.
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized or tensor.is_complex():
+            raise Damaged(
+                f"{path}: not a checkpoint of rgan-train (it holds a tensor of another kind: {_kind(tensor)})"
+            )
     return content
+
+
+def _tensors(content: Any) -> Iterator[Tensor]:
+    """All of them, at any depth. Without recursion: what a pickle says can be deep, and hold itself."""
+    seen, todo = set(), [content]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, Tensor):
+            yield part
+        elif isinstance(part, (dict, list, tuple)) and id(part) not in seen:
+            seen.add(id(part))
+            todo += part.values() if isinstance(part, dict) else part
+
+
+def _kind(tensor: Tensor) -> str:
+    device = "" if tensor.device.type == "cpu" else f" on {tensor.device.type}"
+    return f"{tensor.dtype}, {tensor.layout}{device}"
 
 
 def _check_sums(path: Path) -> None:
@@ -102,10 +152,10 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> nn.M
 
 def generator_of(content: dict[str, Any], config: Config, path: Path) -> nn.Module:
     """As `load_generator`, from content that is already in memory."""
-    generator, _ = build_networks(config.arch, seed=0)
     try:
+        generator, _ = build_networks(config.arch, seed=0)
         generator.load_state_dict(content["generator"])
-    except (RuntimeError, AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # both come from a file, and can be anything
         raise UserError(
             f"{path}: its generator is not the arch={config.arch.name} of width {config.arch.width} "
             f"that its config names ({_first_sentence(error)})"

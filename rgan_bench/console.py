@@ -1,12 +1,14 @@
 """What people see: a block at the start, one bar, a block at the end. Readable when piped to a file."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+
+from rgan_bench.runs import RunFolder
 
 RANK_DEFICIENT = (
     "rank-deficient: fewer images than features, so the covariance has no full rank and the distance is biased; "
@@ -24,8 +26,8 @@ def print_block(rows: Iterable[tuple[str, str]]) -> None:
 
 
 def say(text: str) -> None:
-    """A line on stderr that does not tear a bar apart."""
-    with tqdm.external_write_mode(file=sys.stderr):
+    """A line on stderr that does not tear a bar apart. Where stderr is gone, nothing: no save may fail by it."""
+    with contextlib.suppress(OSError, ValueError), tqdm.external_write_mode(file=sys.stderr):
         print(text, file=sys.stderr, flush=True)
 
 
@@ -69,7 +71,7 @@ class Progress:
             print(f"iteration {self.done:,}/{self.total:,}  {shown}", file=sys.stderr, flush=True)
 
 
-def print_outcome(result: dict[str, Any], folder: Path) -> None:
+def print_outcome(result: dict[str, Any], folder: RunFolder) -> None:
     """The end of a run, from its result.json."""
     rows = []
     iteration, reached = result["iteration"], result["status"]
@@ -78,10 +80,10 @@ def print_outcome(result: dict[str, Any], folder: Path) -> None:
     rows.append(("status", f"{reached} at iteration {iteration:,}{speed}"))
     for name, score in result["scores"].items():
         rows.append((score_label(name, result["protocol"][name]), score_line(score)))
-    grids = sorted((folder / "samples").glob("iter_*.png"))
+    grids = folder.grids()
     if grids:
         rows.append(("samples", str(grids[-1])))
-    rows.append(("result", str(folder / "result.json")))
+    rows.append(("result", str(folder.result)))
     print_block(rows)
     if any(protocol["rank_deficient"] for protocol in result["protocol"].values()):
         print(RANK_DEFICIENT)

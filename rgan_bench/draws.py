@@ -1,4 +1,4 @@
-"""The random numbers of training iterations: drawn on the CPU from keyed streams, brought to the device in blocks."""
+"""The random numbers of training iterations: drawn on the CPU from keyed streams, brought to a GPU in blocks."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ def draws(config: Config, population: int, real_batches: int, start: int, device
     for first in range(start, stop, BLOCK):
         keys = range(first, min(first + BLOCK, stop))
         block = [draw(config, population, real_batches, key) for key in keys]
-        yield from zip(*(_bring(parts, device) for parts in zip(*block, strict=True)), strict=True)
+        yield from block if device.type != "cuda" else _bring(block, device)
 
 
 def draw(config: Config, population: int, real_batches: int, key: int) -> Draws:
@@ -40,8 +40,10 @@ def draw(config: Config, population: int, real_batches: int, key: int) -> Draws:
     return indices, z, u
 
 
-def _bring(parts: tuple[Tensor, ...], device: torch.device) -> Tensor:
-    block = torch.stack(parts)
-    if device.type != "cuda":
-        return block
-    return block.pin_memory().to(device, non_blocking=True)  # without pinning the host would wait for the device
+def _bring(block: list[Draws], device: torch.device) -> Iterator[Draws]:
+    """In one copy a kind; pinned, since without that the host would wait for the device."""
+    brought = (torch.stack(parts).pin_memory().to(device, non_blocking=True) for parts in zip(*block, strict=True))
+    for parts in zip(*brought, strict=True):
+        # Copies, not views into the block: kernels choose by alignment, and where in its block an iteration lies
+        # depends on where the run was resumed.
+        yield tuple(part.clone() for part in parts)

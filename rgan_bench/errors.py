@@ -32,6 +32,7 @@ def shown_as_one_line(program: str, *, full: bool | None = None) -> Iterator[Non
     full = full_errors_wanted() if full is None else full
     try:
         yield
+        sys.stdout.flush()  # here, where what goes wrong can be told
     except UserError as error:
         if full:
             raise

@@ -14,15 +14,17 @@ from rgan_bench.console import Progress, print_block, print_outcome, say, score_
 from rgan_bench.data import load_data
 from rgan_bench.devices import keep_freed_memory, resolve_device, set_numerics
 from rgan_bench.errors import UserError, one_line
-from rgan_bench.files import write_atomically, write_text_atomically
+from rgan_bench.files import write_atomically
 from rgan_bench.health import Tolerated, not_finite, pairwise_sd
-from rgan_bench.locks import held
+from rgan_bench.memory import check_memory
 from rgan_bench.protocol import ScoreHistory
 from rgan_bench.record import GRID, summary_of
+from rgan_bench.resume import resume
 from rgan_bench.runs import RunFolder
 from rgan_bench.sampling import sample
 from rgan_bench.schema import Config
 from rgan_bench.scoring import Scorer
+from rgan_bench.standing import answer, source_signature
 from rgan_bench.state import TrainState
 from rgan_bench.steps import Metrics
 from rgan_bench.stops import Stopped, StopSignals
@@ -32,32 +34,33 @@ from rgan_bench.training import train
 
 
 def run_experiment(
-    config: Config, hydra_files: dict[str, str] | None = None, command: str | None = None
+    config: Config, hydra_files: dict[str, str] | None = None, command: str | None = None, *, wait: bool = False
 ) -> dict[str, Any] | None:
     """Trains to `train.iterations`, from scratch or from where the run's folder stands.
 
     Args:
         hydra_files: name → content of what goes into the folder's `.hydra/`.
         command: that makes this run, for result.json.
+        wait: for another process that trains this run.
 
     Returns:
         The content of result.json. Its `status` is finished, diverged, or interrupted, then with the `signal`'s number.
-        None where another process finished the run while this one got ready.
+        None where another process has left the answer while this one got ready.
 
     Raises:
         UserError: something is wrong with the input. A folder that did not exist is then not made.
-        Busy: another process trains this run.
+        Busy: another process trains this run, and `wait` is not set.
     """
     experiment = Experiment(config, command)
     folder = experiment.folder
     folder.create()
-    with held(folder.lock):
-        if folder.finished_result(config.train.iterations):
+    with folder.held(say, wait=wait):
+        if answer(folder, config):
             return None
         experiment.resume()
-        for name, content in (hydra_files or {}).items():
-            (folder.path / ".hydra").mkdir(exist_ok=True)
-            write_text_atomically(folder.path / ".hydra" / name, content)
+        with folder.writing():
+            folder.write_hydra_files(hydra_files or {})
+            folder.trim_metrics(experiment.state.iteration)
         print_block(introduction(config, experiment.data, experiment.state, experiment.device, folder))
         try:
             return experiment.run()
@@ -89,6 +92,8 @@ class Experiment:
         set_numerics(config.deterministic)
         if self.device.type == "cpu" and config.accelerate != "none":
             keep_freed_memory()
+        check_memory(config, self.device)
+        self.signature = source_signature(config.data)  # before the files are read: what changes meanwhile is noticed
         data = load_data(config.data, config.limits)
         needed = config.train.batch_size * config.arch.pac
         if needed > len(data):
@@ -113,38 +118,45 @@ class Experiment:
         self.session_started = self.resumed_mark = time.perf_counter()
         self.since_log = (state.iteration, state.training_seconds)
         self.wall_before = state.wall_seconds
-        self.folder.trim_metrics(state.iteration)
-        status = "finished"
-        with StopSignals(say) as self.stop, Progress(state.iteration, config.train.iterations) as self.progress:
+        # What came from a checkpoint may be broken: with train.on_divergence=continue such weights are saved too.
+        self.check_finite({})
+        with StopSignals() as self.stop, Progress(state.iteration, config.train.iterations) as self.progress:
             with self.tolerated.failing("writing result.json"):
                 self.write_result("running")
-            try:
-                self.draw_grid()
-                self.attend()
-                for measured in train(state, self.data, config, self.accelerator):
-                    self.progress.step()
-                    if self.anything_due() or self.stop.received is not None:
-                        self.look(measured)
-                        if self.not_finite and config.train.on_divergence == "stop":
-                            status = "diverged"
-                            break
-                        self.attend()
-                    if self.stop.received is not None and state.iteration < config.train.iterations:
-                        raise Stopped
-            except Stopped:
-                status = "interrupted"
-            if status != "diverged":
+            status = self.advance()
+            if status != "diverged" or config.train.on_divergence == "continue":
                 self.save()
-        if status == "finished" and self.not_finite:
-            status = "diverged"
         try:
             result = self.write_result(status)
         except OSError as error:
             raise UserError(f"{self.folder.result}: cannot be written ({one_line(error)}); call it again") from error
         if status == "interrupted":
             result["signal"] = self.stop.received
-        print_outcome(result, self.folder.path)
+        print_outcome(result, self.folder)
         return result
+
+    def advance(self) -> str:
+        """Trains to the last iteration, a stop, or a divergence that ends the run; the status then."""
+        state, train_config = self.state, self.config.train
+        ends_by_diverging = train_config.on_divergence == "stop"
+        if self.not_finite and ends_by_diverging:
+            return "diverged"
+        try:
+            self.draw_grid()
+            self.attend()
+            for measured in train(state, self.data, self.config, self.accelerator):
+                self.progress.step()
+                if self.anything_due() or self.stop.received is not None:
+                    self.look(measured)
+                    if self.not_finite and ends_by_diverging:
+                        return "diverged"
+                    self.attend()
+                if self.stop.received is not None and state.iteration < train_config.iterations:
+                    raise Stopped
+        except Stopped:
+            say("stopping: saving first; a second Ctrl-C leaves at once")
+            return "interrupted"
+        return "diverged" if self.not_finite else "finished"
 
     def due(self, every: int | None) -> bool:
         """Whether something that happens each so many iterations, and at the end, happens now."""
@@ -158,10 +170,7 @@ class Experiment:
     def look(self, measured: Metrics) -> None:
         """Reads what the last iteration measured; logs it, and the sample grid, where they are due."""
         values = self.read(measured)
-        networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
-        self.not_finite = not_finite(values, networks)
-        if self.not_finite and self.state.diverged is None:
-            self.state.diverged = {"iteration": self.state.iteration, "not_finite": self.not_finite}
+        self.check_finite(values)
         line = {}
         if self.due(self.config.train.log_every) or self.not_finite:
             line = self.with_rate(values)
@@ -172,6 +181,12 @@ class Experiment:
             finite = {name: value if value is None or math.isfinite(value) else None for name, value in line.items()}
             with self.tolerated.failing("writing metrics.jsonl"):
                 self.folder.append_metrics({"iteration": self.state.iteration, **finite})  # JSON has no NaN
+
+    def check_finite(self, values: dict[str, float]) -> None:
+        networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
+        self.not_finite = not_finite(values, networks)
+        if self.not_finite and self.state.diverged is None:
+            self.state.diverged = {"iteration": self.state.iteration, "not_finite": self.not_finite}
 
     def attend(self) -> None:
         """Scores and a checkpoint, where they are due. Afterwards the training clock goes on.
@@ -255,6 +270,12 @@ class Experiment:
         self.progress.note({"it/s": rate} | losses, at_once=last and self.scorer is None)
         return {**values, "images_per_second": seen / seconds if seconds else None}
 
+    def resume(self) -> None:
+        """Goes on from the folder's newest whole checkpoint, if there is one. The folder must be held."""
+        resume(self.state, self.store, self.folder, self.data, self.config)
+        if self.state.iteration:
+            self.saved = self.state.progress()
+
     # --- what is kept -------------------------------------------------------------------------------------------------
 
     def save(self, periodic: bool = False) -> None:
@@ -274,32 +295,6 @@ class Experiment:
         if periodic:
             self.store.save_periodic(content)
 
-    def resume(self) -> None:
-        """Goes on from the folder's newest whole checkpoint, if there is one. The folder must be held.
-
-        Raises:
-            UserError: no checkpoint is whole, or it is of other images or another architecture.
-        """
-        self.folder.clear_leftovers()
-        self.store.clear_leftovers()
-        found = self.store.load_newest()
-        if found is None:
-            return
-        path, content = found
-        if content.get("data_fingerprint") != self.data.fingerprint:
-            raise UserError(
-                f"{path}: was trained on other images than {self.data.source} now holds; move {self.folder.path} away "
-                "to start anew, or bring the old images back"
-            )
-        try:
-            self.state.load_state_dict(content)
-        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path}: is a checkpoint of another arch than {self.config.arch.name} as configured "
-                f"({one_line(error)[:200]}); move it away to start anew"
-            ) from error
-        self.saved = self.state.progress()
-
     def write_result(self, status: str, iteration: int | None = None) -> dict[str, Any]:
         """
         Args:
@@ -318,6 +313,7 @@ class Experiment:
             "accelerate": {"asked": self.config.accelerate, "ran": self.accelerator.ran},
             **summary_of(self.config, self.state, self.data, self.device, current),
         }
+        result["data"]["signature"] = self.signature
         if iteration is not None:
             result["iteration"] = iteration
         self.folder.write_result(result)

@@ -6,7 +6,6 @@ efficientnet-lite0 (1,280 pooled ImageNet features at 96 px; the extra `offline`
 """
 
 import contextlib
-import hashlib
 import importlib
 import io
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from torch_fidelity.registry import register_feature_extractor
 from torch_fidelity.utils import create_feature_extractor
 
 from rgan_bench.errors import UserError, one_line
+from rgan_bench.files import digest
 
 # Images at a time on a CPU: what an extractor makes of more no longer fits its caches, and takes gigabytes.
 CPU_BATCH = 20
@@ -127,7 +127,7 @@ def create_extractor(features: str, device: torch.device, weights: str | None = 
     _check_inception(path, "fid.weights" if weights is not None else "the downloaded weights")
     try:
         network = _create("inception-v3-compat", "2048", device, path)
-    except RuntimeError as error:  # the right names and a wrong shape, or a name missing
+    except Exception as error:  # a name missing, a wrong shape, or anything in the place of a tensor
         raise UserError(
             f"fid.weights={path}: does not fit torch-fidelity's Inception ({one_line(error)[:200]})"
         ) from error
@@ -141,11 +141,6 @@ def fold_batch_norms(network: nn.Module) -> None:
         if isinstance(module, inception.BasicConv2d):
             module.conv = fuse_conv_bn_eval(module.conv, module.bn)
             module.bn = nn.Identity()
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _create(name: str, layer: str, device: torch.device, weights: Path | None) -> FeatureExtractorBase:
@@ -196,7 +191,8 @@ def _check_inception(path: Path, what: str) -> None:
             f"weights, as in {inception.URL_INCEPTION_V3}"
         ) from error
     wanted = {"Conv2d_1a_3x3.conv.weight": (32, 3, 3, 3), "fc.weight": (1008, 2048)}
-    found = {key: tuple(content[key].shape) for key in wanted if isinstance(content, dict) and key in content}
+    content = content if isinstance(content, dict) else {}
+    found = {key: tuple(getattr(content.get(key), "shape", ())) for key in wanted}
     if found != wanted:
         raise UserError(
             f"{what}={path}: holds other weights than torch-fidelity's Inception (its fc.weight is 1008×2048); "

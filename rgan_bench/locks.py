@@ -1,9 +1,10 @@
 """One process a run folder. The lock is the kernel's: it goes with the process that held it, however that ended."""
 
 import contextlib
+import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 try:
@@ -16,23 +17,42 @@ class Busy(Exception):
     """Another process holds the folder; the message says which."""
 
 
+# What flock says where the file system has no such locks (some network file systems).
+UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+_told: set[Path] = set()  # folders of which it was said
+
+
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Holds the lock file within the block.
+def held(path: Path, say: Callable[[str], None] = lambda text: None, *, wait: bool = False) -> Iterator[None]:
+    """Holds the lock file within the block. Where the file system has no locks, that is said once, and nothing is held.
+
+    Args:
+        wait: for a process that holds it, instead of refusing.
 
     Raises:
         Busy: another process does.
+        OSError: the file cannot be made.
     """
     if fcntl is None:
         yield
         return
     with path.open("a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             file.seek(0)
             raise Busy(file.read().strip() or "another process") from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            if path.parent.parent not in _told:
+                _told.add(path.parent.parent)
+                say(
+                    f"warning: {path.parent}: this file system has no locks ({error.strerror}); going on without: "
+                    "see to it that no other process trains the same run"
+                )
+        with contextlib.suppress(OSError):  # a full disk: the lock holds, only nobody can read by whom
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
         yield

@@ -5,9 +5,8 @@ Images come as batches and leave as features: nothing is written as PNG, and fak
 
 import contextlib
 import os
-import zipfile
-import zlib
-from collections.abc import Collection, Iterable
+import tempfile
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,10 @@ from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
 from rgan_bench.data.dataset import ImageDataset
+from rgan_bench.errors import UserError, one_line
 from rgan_bench.extractors import Extractor
 from rgan_bench.files import write_atomically
+from rgan_bench.protocol import FEATURE_DIMENSIONS
 from rgan_bench.rng import draw_distinct, stream
 
 POOL = 10_000  # features kept for kernel distances, at most: 82 MB of Inception's
@@ -118,36 +119,63 @@ def frechet_distance(fake: Statistics, real: Statistics) -> float:
 # --- real images ------------------------------------------------------------------------------------------------------
 
 
-def default_cache_dir() -> Path:
-    set_by_user = os.environ.get("RGAN_BENCH_CACHE")
-    return Path(set_by_user) if set_by_user else Path.home() / ".cache" / "rgan_bench"
+def cache_folder(cache_dir: str | None, say: Callable[[str], None] = lambda text: None) -> Path:
+    """fid.cache_dir, else RGAN_BENCH_CACHE, else in the home folder, else, which is said, among temporary files.
+
+    Raises:
+        UserError: the first two name a home folder that there is none of.
+    """
+    in_environment = os.environ.get("RGAN_BENCH_CACHE")
+    chosen = cache_dir or in_environment
+    try:
+        return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "rgan_bench"
+    except RuntimeError as error:  # HOME is not set, and nobody knows the user: as containers run with any number
+        if chosen:
+            key = "fid.cache_dir" if cache_dir else "RGAN_BENCH_CACHE"
+            raise UserError(f"{key}={chosen}: {one_line(error)}; give a path without ~") from error
+    folder = Path(tempfile.gettempdir()) / f"rgan_bench-{os.getuid() if hasattr(os, 'getuid') else 0}"
+    say(f"no home folder: real images' statistics are kept in {folder} (fid.cache_dir=PATH chooses another place)")
+    return folder
 
 
 class RealStatistics:
     """The statistics of a data set under an extractor, kept on disk."""
 
-    def __init__(self, data: ImageDataset, num_real: int | None, cache_dir: str | None) -> None:
+    def __init__(
+        self,
+        data: ImageDataset,
+        num_real: int | None,
+        cache_dir: str | None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
         """
         Args:
             num_real: so many images, a fixed random choice; None: all.
+
+        Raises:
+            UserError: as `cache_folder`.
         """
         self.data = data
         self.count = len(data) if num_real is None else num_real
-        self.cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+        self.cache_dir = cache_folder(cache_dir, say)
 
     def cache_path(self, extractor: Extractor) -> Path:
         parts = (self.data.fingerprint, extractor.features, extractor.weights, str(self.count), f"v{CACHE_FORMAT}")
         return self.cache_dir / ("-".join(parts) + ".npz")
 
     def cached(self, extractor: Extractor, keep_features: bool = False) -> Statistics | None:
-        """What is on the disk; None where nothing is, or nothing readable, or not all that is wanted."""
+        """What is on the disk; None where nothing is, or nothing sound, or not all that is wanted."""
         try:
             with np.load(self.cache_path(extractor), allow_pickle=False) as saved:
                 mu, sigma = saved["mu"], saved["sigma"]
                 features = saved["features"] if keep_features else None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        except Exception:  # whatever numpy and zipfile may stumble over in a damaged file
             return None
-        return Statistics(mu, sigma, self.count, features) if sigma.shape == (len(mu), len(mu)) else None
+        width = FEATURE_DIMENSIONS[extractor.features]
+        sound = _is_sound(mu, np.float64, (width,)) and _is_sound(sigma, np.float64, (width, width))
+        if features is not None:
+            sound = sound and _is_sound(features, np.float32, (min(self.count, POOL), width))
+        return Statistics(mu, sigma, self.count, features) if sound else None
 
     def compute(self, extractor: Extractor, batches: Iterable[Tensor], keep_features: bool = False) -> Statistics:
         """From `batches` of `self.batches(…)`; saved for the next run if the cache can be written."""
@@ -168,3 +196,7 @@ class RealStatistics:
             indices = draw_distinct(self.count, len(self.data), stream(0, "metrics/real")).sort().values
         for chosen in indices.split(batch_size):
             yield self.data.images[chosen.to(self.data.images.device)]
+
+
+def _is_sound(values: np.ndarray, dtype: type, shape: tuple[int, ...]) -> bool:
+    return values.dtype == dtype and values.shape == shape and bool(np.isfinite(values).all())

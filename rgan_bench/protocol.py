@@ -18,6 +18,9 @@ SCORE_NAMES = {
 }
 FEATURE_DIMENSIONS = {"inception": 2048, "efficientnet-lite0": 1280, "pixels": 192}
 
+# How the digest of torch-fidelity's Inception weights begins, as the name of their file says.
+INCEPTION_WEIGHTS = "6726825d"
+
 # The iterations over which table 3 of arXiv 1807.00734 takes minimum, maximum, mean and standard deviation.
 TABLE3_ITERATIONS = tuple(range(20_000, 100_001, 10_000))
 

@@ -1,9 +1,12 @@
 """Run folders: their names, and the files in them. Imports no torch, so that finished runs are recognised at once."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_text_atomically
+from rgan_bench.locks import held
 from rgan_bench.schema import Config
 
 # What decides the trained weights, the seed aside (which folder names show by itself). Frozen: folder names hash these
@@ -86,16 +90,38 @@ class RunFolder:
         Raises:
             UserError: it cannot.
         """
-        try:
+        with self.writing():
             self.samples.mkdir(parents=True, exist_ok=True)
             self.checkpoints.mkdir(exist_ok=True)
             write_text_atomically(self.checkpoints / ".writable", "")
-            (self.checkpoints / ".writable").unlink()
+            (self.checkpoints / ".writable").unlink(missing_ok=True)  # another process may do the same
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """
+        Raises:
+            UserError: instead of an OSError in the block.
+        """
+        try:
+            yield
         except OSError as error:
             raise UserError(
                 f"output_root={self.path.parent}: cannot write the run folder {self.path.name} ({one_line(error)}); "
                 "free it, or choose another place with output_root=PATH"
             ) from error
+
+    @contextlib.contextmanager
+    def held(self, say: Callable[[str], None], *, wait: bool = False) -> Iterator[None]:
+        """This process alone works in the folder.
+
+        Raises:
+            Busy: another one does, and `wait` is not set.
+            UserError: the folder cannot be written to.
+        """
+        with contextlib.ExitStack() as stack:
+            with self.writing():
+                stack.enter_context(held(self.lock, say, wait=wait))
+            yield
 
     def read_result(self) -> dict[str, Any] | None:
         """The content of result.json; None where there is none that can be read."""
@@ -105,18 +131,38 @@ class RunFolder:
             return None
         return content if isinstance(content, dict) else None
 
-    def finished_result(self, iterations: int) -> dict[str, Any] | None:
-        """The result of a run that has come to so many iterations and ended well; None of any other."""
-        result = self.read_result()
-        done = result is not None and result.get("status") == "finished" and result.get("iteration", 0) >= iterations
-        return result if done else None
+    def write_hydra_files(self, files: dict[str, str]) -> None:
+        """
+        Args:
+            files: name → content of what goes into `.hydra/`.
+        """
+        for name, content in files.items():
+            (self.path / ".hydra").mkdir(exist_ok=True)
+            write_text_atomically(self.path / ".hydra" / name, content)
 
     def write_result(self, content: dict[str, Any]) -> None:
         write_text_atomically(self.result, json.dumps(content, indent=2) + "\n")
 
+    def grids(self) -> list[Path]:
+        """Sample grids by iteration, rising."""
+        found = {path: re.fullmatch(r"iter_(\d+)", path.stem) for path in self.samples.glob("iter_*.png")}
+        return sorted((path for path, match in found.items() if match), key=lambda path: int(found[path][1]))
+
     def append_metrics(self, entry: dict[str, Any]) -> None:
-        with self.metrics.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        """A line, whole or not at all: on a full disk a torn one would swallow the next.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        line = (json.dumps(entry) + "\n").encode()
+        with self.metrics.open("ab", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            try:
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(end)
+                raise
 
     def flush_metrics(self) -> None:
         """Onto the disk: after a power cut no line from before a checkpoint may be missing."""

@@ -8,6 +8,15 @@ from torch import Tensor, nn
 
 from rgan_bench.rng import stream
 
+READ_AT_ONCE = ("cpu",)  # devices that are read from without waiting for them
+
+
+class NotFinite(ValueError):
+    """A weight of the generator, or an image that it makes, is NaN or infinite."""
+
+    def __init__(self) -> None:
+        super().__init__("the generator's weights, or the images that it makes, are not finite")
+
 
 def sample(
     generator: nn.Module, count: int, *, seed: int, purpose: str, batch_norm: str, batch_size: int
@@ -23,13 +32,24 @@ def sample(
             generator's running statistics.
         batch_size: images a forward pass. The last pass is full too, and cut: under batch statistics an image
             depends on the size of its batch.
+
+    Raises:
+        NotFinite: as 8 bits, NaN would look like an image. Before the batch that holds it; on a GPU, where a look at
+            each would make the host wait for it, before the last one: nobody gets all of them.
     """
     device = next(generator.parameters()).device
+    # Infinite weights can saturate into images that look sound; running statistics count where they are used.
+    used = [*generator.parameters(), *(generator.buffers() if batch_norm == "running" else ())]
+    finite = torch.stack([torch.isfinite(tensor).all() for tensor in used]).all()
     for index, start in enumerate(range(0, count, batch_size)):
         z = torch.randn(batch_size, generator.latent_dim, generator=stream(seed, purpose, index)).to(device)
         with borrowed(generator, batch_norm), torch.no_grad():
-            images = to_uint8(generator(z))
-        yield images[: count - start]
+            values = generator(z)[: count - start]
+        finite = finite & torch.isfinite(values).all()
+        last = start + batch_size >= count
+        if (last or device.type in READ_AT_ONCE) and not finite:
+            raise NotFinite
+        yield to_uint8(values)
 
 
 def to_uint8(images: Tensor) -> Tensor:

@@ -34,13 +34,19 @@ class Scorer:
     ) -> None:
         """
         Raises:
-            UserError: an extractor's weights cannot be had, or more real images are asked for than there are.
+            UserError: an extractor's weights cannot be had, more real images are asked for than there are, or there are
+                fewer than 2.
         """
         if fid.num_real is not None and fid.num_real > len(data):
             raise UserError(f"fid.num_real={fid.num_real}: the data set has {len(data)} images; at most so many")
+        if len(data) < 2:
+            raise UserError(
+                f"{data.source}: holds one image, and a score needs at least 2 real ones; add some, or score never: "
+                "fid.every=null"
+            )
         self.fid, self.data, self.say = fid, data, say
         self.extractors = [create_extractor(name, device, fid.weights) for name in fid.features]
-        self.real = RealStatistics(data, fid.num_real, fid.cache_dir)
+        self.real = RealStatistics(data, fid.num_real, fid.cache_dir, say)
         self._statistics: dict[str, Statistics] = {}
 
     def protocols(self, batch_norm: str | None = None, num_samples: int | None = None) -> dict[str, Protocol]:
@@ -82,7 +88,11 @@ class Scorer:
         return known
 
     def score(self, generator: nn.Module, seed: int) -> dict[str, float]:
-        """Score name → value. The generator is left as it was; the same seed draws the same latents each time."""
+        """Score name → value. The generator is left as it was; the same seed draws the same latents each time.
+
+        Raises:
+            NotFinite: the generator's weights, or its images.
+        """
         fakes = sample(
             generator,
             self.fid.num_samples,
@@ -94,7 +104,13 @@ class Scorer:
         return self._distances(counted(fakes, self.fid.num_samples, "scoring"), self.fid.num_samples, self.protocols())
 
     def score_images(self, images: ImageDataset) -> dict[str, float]:
-        """Score name → value, of images from files; their protocols are `protocols("none", len(images))`."""
+        """Score name → value, of images from files; their protocols are `protocols("none", len(images))`.
+
+        Raises:
+            UserError: it is one image, which has no covariance.
+        """
+        if len(images) < 2:
+            raise UserError(f"{images.source}: holds one image, and a score needs at least 2")
         batches = counted(images.images.split(self.fid.batch_size), len(images), "scoring")
         return self._distances(batches, len(images), self.protocols("none", len(images)))
 

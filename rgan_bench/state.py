@@ -1,15 +1,32 @@
 """`TrainState`: everything of a run that must survive a crash."""
 
+import inspect
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from rgan_bench.errors import one_line
 from rgan_bench.networks import build_networks
 from rgan_bench.protocol import ScoreHistory
 from rgan_bench.schema import Config
+
+# How Adam computes: the machine's choice. The rest of a group says what it computes, and is the run's.
+COMPUTING = {"fused", "foreach", "capturable", "differentiable"}
+ADAMS_OPTIONS = inspect.signature(torch.optim.Adam).parameters.values()
+ADAMS_DEFAULTS = {option.name: option.default for option in ADAMS_OPTIONS if option.default is not option.empty}
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+# What `TrainState` says to result.json, and so to `rgan-table`.
+NUMBER = (int, float)
+ENTRIES: dict[str, dict[str, Any]] = {
+    "failed_scores": {"iteration": int, "reason": str},
+    "diverged": {"iteration": int, "not_finite": list},
+    "diversity": {"iteration": int, "pixel_sd": NUMBER},
+}
 
 
 @dataclass
@@ -93,30 +110,102 @@ class TrainState:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """
         Raises:
-            AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError: `saved` is not of these networks.
+            RuntimeError, ValueError: `saved` is not of these networks, was trained with other hyperparameters, or is
+                not what `state_dict` makes. This state is then of no use.
         """
-        self.generator.load_state_dict(saved["generator"])
-        self.discriminator.load_state_dict(saved["discriminator"])
-        _load_optimizer(self.generator_optimizer, saved["generator_optimizer"])
-        _load_optimizer(self.discriminator_optimizer, saved["discriminator_optimizer"])
+        try:
+            self._load(saved)
+        except (RuntimeError, ValueError):
+            raise
+        except Exception as error:  # it comes from a file, and can be anything
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+
+    def _load(self, saved: dict[str, Any]) -> None:
         self.iteration = saved["iteration"]
+        for name in self.MODULES[:2]:
+            getattr(self, name).load_state_dict(saved[name])
+        for name in self.MODULES[2:]:
+            _load_optimizer(getattr(self, name), saved[name], name, stepped=self.iteration > 0)
         histories = [ScoreHistory.from_dict(entry) for entry in saved["scores"]]
         self.scores = {history.protocol.fingerprint: history for history in histories}
         plain = {name: saved.get(name, getattr(self, name)) for name in self.PLAIN}
-        kinds = ((int, float), (int, float), list, (dict, type(None)), (dict, type(None)))
-        if not all(isinstance(value, kind) for value, kind in zip(plain.values(), kinds, strict=True)):
-            raise TypeError(f"one of {', '.join(self.PLAIN)} is of another kind")
-        json.dumps(plain)  # a TypeError here, rather than when result.json is written
+        for name, value in plain.items():
+            if not _is_of_its_kind(name, value):
+                raise ValueError(f"its {name} is of another kind: {_short(value)}")
+        # Now, rather than when result.json is written, after all the training.
+        json.dumps([[h.protocol.score_name, h.protocol.as_dict(), h.summary()] for h in histories], allow_nan=False)
+        json.dumps(plain, allow_nan=False)
         self.__dict__ |= plain
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
-    """As saved on another device or under another acceleration too: how Adam computes stays the optimizer's own."""
-    own = [{key: group[key] for key in ("fused", "foreach", "capturable")} for group in optimizer.param_groups]
-    groups = [{**theirs, **ours} for theirs, ours in zip(saved["param_groups"], own, strict=True)]
-    optimizer.load_state_dict({**saved, "param_groups": groups})
-    for parameter, moments in optimizer.state.items():
-        for name in ("exp_avg", "exp_avg_sq"):
-            if moments[name].shape != parameter.shape:  # Adam takes any shape, and fails at its next step
-                raise ValueError("an optimizer's moments have other shapes than its parameters")
-            moments[name] = torch.empty_like(parameter).copy_(moments[name])  # in the parameter's layout
+def _is_of_its_kind(name: str, value: Any) -> bool:
+    if name not in ENTRIES:
+        return isinstance(value, NUMBER) and math.isfinite(value)
+    if name == "failed_scores":
+        return isinstance(value, list) and all(_has(entry, ENTRIES[name]) for entry in value)
+    return value is None or _has(value, ENTRIES[name])
+
+
+def _has(entry: Any, kinds: dict[str, Any]) -> bool:
+    return (
+        isinstance(entry, dict)
+        and all(isinstance(entry.get(key), kind) for key, kind in kinds.items())
+        and all(isinstance(name, str) for name in entry.get("not_finite", []))
+    )
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any], name: str, *, stepped: bool) -> None:
+    """Moments and step counters, as saved on another device or under another acceleration too. Adam's own loading would
+    take the file's hyperparameters, silently, and moments of any shape, to fail at its next step.
+
+    Args:
+        name: what an error message calls it.
+        stepped: whether there must be moments.
+
+    Raises:
+        ValueError: saved of other parameters, under other hyperparameters, or of another kind of optimizer.
+    """
+    for own, other in zip(optimizer.state_dict()["param_groups"], saved["param_groups"], strict=True):
+        for key in sorted({*own, *other} - COMPUTING, key=str):
+            # A key that only one of two versions of torch knows must be as if it were not there.
+            ours, theirs = (_comparable(group.get(key, ADAMS_DEFAULTS.get(key))) for group in (own, other))
+            if isinstance(theirs, Tensor) or theirs != ours:
+                raise ValueError(f"its {name} has {key}={_short(theirs)}, this run's {_short(ours)}")
+    parameters = [(parameter, group) for group in optimizer.param_groups for parameter in group["params"]]
+    states = saved["state"]
+    if set(states) != set(range(len(parameters)) if stepped else ()):
+        raise ValueError(f"its {name} has moments of other parameters")
+    optimizer.state.clear()
+    for index in states:
+        parameter, group = parameters[index]
+        if set(states[index]) != {"step", *MOMENTS}:
+            raise ValueError(f"its {name} holds {_short(sorted(states[index], key=str))}, and not Adam's moments")
+        # On the device only where Adam computes there, as Adam itself has it.
+        device = parameter.device if group["capturable"] or group["fused"] else "cpu"
+        step = torch.tensor(_count(states[index]["step"], name), dtype=torch.float32, device=device)
+        moments = {key: _moment(states[index][key], parameter, f"{name}'s {key}") for key in MOMENTS}
+        optimizer.state[parameter] = {"step": step, **moments}
+
+
+def _comparable(value: Any) -> Any:
+    """Lists as tuples, and an option that is not there as one that is off."""
+    return tuple(value) if isinstance(value, list) else False if value is None else value
+
+
+def _count(step: Any, name: str) -> float:
+    if isinstance(step, Tensor) and step.shape == ():
+        step = step.item()
+    if type(step) not in NUMBER or not float(step).is_integer() or step < 0:
+        raise ValueError(f"its {name} counts its steps as {_short(step)}")
+    return float(step)
+
+
+def _moment(moment: Any, parameter: Tensor, name: str) -> Tensor:
+    """A copy, in the parameter's layout."""
+    if not isinstance(moment, Tensor) or (moment.shape, moment.dtype) != (parameter.shape, parameter.dtype):
+        raise ValueError(f"its {name} is not of the shape and kind of its parameter")
+    return torch.empty_like(parameter, requires_grad=False).copy_(moment.detach())
+
+
+def _short(value: Any) -> str:
+    return one_line(repr(value))[:80]

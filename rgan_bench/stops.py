@@ -1,9 +1,30 @@
-"""Stop requests: Ctrl-C, SIGTERM and SIGUSR1 let the current iteration finish, so that it can be saved."""
+"""Stop requests: Ctrl-C and the signals that ask a process to end let the current iteration finish, and be saved."""
 
 import contextlib
+import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
+from typing import NoReturn
+
+
+def leave_at_once_on_interrupt() -> None:
+    """Until `interrupts_raise`: Ctrl-C ends the process there and then, without a word, with exit status 130.
+
+    For the time of imports. KeyboardInterrupt would be printed as a traceback then, or, worse, be swallowed: libraries
+    take an import that fails for a library that is not there, and go on without it.
+    """
+    signal.signal(signal.SIGINT, _leave)
+
+
+def interrupts_raise() -> None:
+    """Ctrl-C raises KeyboardInterrupt, as usual, if `leave_at_once_on_interrupt` made it otherwise."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    os._exit(128 + number)
 
 
 class Stopped(BaseException):
@@ -11,27 +32,35 @@ class Stopped(BaseException):
 
 
 class StopSignals:
-    """Within the `with` block the first signal only sets `received`; a second one acts as usual.
+    """Within the `with` block the first signal only sets `received`.
 
-    SIGUSR1 is what Slurm sends ahead of a time limit (sbatch --signal=B:USR1@60).
+    After it, a second Ctrl-C, or a SIGTERM after a Ctrl-C or SIGTERM, acts as usual and leaves at once. What comes
+    besides is let pass, since one cause often sends several signals: closing a terminal SIGHUP twice, Slurm SIGUSR1 or
+    SIGUSR2 and then SIGTERM.
+
+    SIGUSR1 is what Slurm sends ahead of a time limit (sbatch --signal=B:USR1@60), SIGUSR2 what submitit has it send,
+    SIGHUP comes when the terminal is closed (and not under nohup). Nothing is printed here: a handler runs in the midst
+    of anything, and what it prints to may be gone.
 
     Attributes:
         received: the signal's number; None: none came.
     """
 
-    SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+    NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP")
+    SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 
-    def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(self) -> None:
         self.received: int | None = None
-        self.say = say
         self._breaking_off = False
 
     def __enter__(self) -> "StopSignals":
-        self.previous = {number: signal.signal(number, self._receive) for number in self.SIGNALS}
+        heard = [number for number in self.SIGNALS if not _ignored_hangup(number)]
+        self.previous = {number: signal.signal(number, self._receive) for number in heard}
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._restore()
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
 
     @contextlib.contextmanager
     def breaking_off(self) -> Iterator[None]:
@@ -50,11 +79,13 @@ class StopSignals:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = number
-        self._restore()
-        self.say("stopping: saving first; once more stops at once")
+        meant_twice = {signal.SIGINT} | ({signal.SIGTERM} if number in (signal.SIGINT, signal.SIGTERM) else set())
+        for each, handler in self.previous.items():
+            signal.signal(each, handler if each in meant_twice else signal.SIG_IGN)
         if self._breaking_off:
             raise Stopped
 
-    def _restore(self) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
+
+def _ignored_hangup(number: int) -> bool:
+    """nohup has SIGHUP ignored, and means it."""
+    return number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) == signal.SIG_IGN

@@ -3,25 +3,24 @@
     python scripts/fuzz.py images --count 1000
     python scripts/fuzz.py checkpoints --count 500
     python scripts/fuzz.py commands --count 500
+    python scripts/fuzz.py stops --count 100
     python scripts/fuzz.py results --count 500
 
 Images: each must be read or refused with a reason, within 5 seconds and 1 GB of memory. Checkpoints: each must be
 refused in one line, or hold what it held before it was damaged; where the damage was done behind the checksums' back,
-anything but a crash. Command lines: each must compose, or be refused in one line. Results: each must be read or named
-in one line, and a whole one beside it must be in the table, in every format. Prints the counts; the exit status is 1
-where anything is not as it must be. It takes a seed, and names what fails, so that it can be looked at.
+what is taken must do to go on with, under the run's own hyperparameters. Command lines: each must compose, or be
+refused in one line. Stops: see fuzz_stops.py; results: fuzz_results.py. Prints the counts; the exit status is 1 where
+anything is not as it must be. It takes a seed, and names what fails, so that it can be looked at.
 """
 
 import argparse
 import collections
 import contextlib
 import copy
-import csv
 import io
 import json
 import os
 import random
-import re
 import resource
 import struct
 import subprocess
@@ -30,9 +29,12 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from scripts.fuzz_results import fuzz_results
+from scripts.fuzz_stops import fuzz_stops
 
 SECONDS, MEGABYTES = 5.0, 1000.0
 
@@ -198,6 +200,7 @@ def fuzz_checkpoints(count: int, seed: int) -> dict[str, Any]:
             try:
                 with contextlib.redirect_stderr(io.StringIO()):
                     experiment.resume()
+                    go_on(experiment)
                 if behind:
                     outcomes["loaded, damaged behind the checksums' back"] += 1
                 elif same(load_checkpoint(last), content):
@@ -216,6 +219,27 @@ def fuzz_checkpoints(count: int, seed: int) -> dict[str, Any]:
     return {**outcomes, "slowest, s": round(slowest, 3), "memory, MB": round(memory, 1), "wrong": wrong}
 
 
+def go_on(experiment: Any) -> None:
+    """What a run does with what it took from a checkpoint, once: a step of each optimizer, and result.json."""
+    import torch
+
+    state = experiment.state
+    for network, optimizer in (
+        (state.generator, state.generator_optimizer),
+        (state.discriminator, state.discriminator_optimizer),
+    ):
+        (group,) = optimizer.param_groups
+        assert (group["lr"], tuple(group["betas"])) == (
+            experiment.config.optim.lr,
+            tuple(experiment.config.optim.betas),
+        )
+        assert (group["maximize"], group["amsgrad"], group["weight_decay"]) == (False, False, 0)
+        for parameter in network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+    experiment.write_result("running")
+
+
 def exchange(content: dict[str, Any], chance: random.Random) -> dict[str, Any]:
     """The content with one value, anywhere in it, exchanged for another kind of value, or left out."""
     import torch
@@ -227,12 +251,39 @@ def exchange(content: dict[str, Any], chance: random.Random) -> dict[str, Any]:
         if isinstance(place[key], (dict, list)) and place[key] and chance.random() < 0.9:
             place = place[key]
             continue
-        other = chance.choice((None, -1, 10**30, float("nan"), "x", [], {}, [[]], True, torch.zeros(2, 3), "missing"))
+        if isinstance(place[key], torch.Tensor) and chance.random() < 0.7:
+            place[key] = changed(place[key], chance)
+            return content
+        other = chance.choice(
+            (None, -1, 10**30, 10**400, float("nan"), "x", [], {}, [[]], True, torch.zeros(2, 3), "missing")
+        )
         if isinstance(other, str) and other == "missing":
             del place[key]
         else:
             place[key] = other
         return content
+
+
+def changed(tensor: Any, chance: random.Random) -> Any:
+    """The tensor lying in another way, of another kind, or with other numbers."""
+    import torch
+
+    number = tensor.flatten()[:1].reshape(()) if tensor.numel() else torch.zeros(())
+    ways: list[Callable[[], Any]] = [
+        lambda: number.expand(tensor.shape),
+        lambda: number.expand(2**40),  # says that it is enormous
+        lambda: tensor.flatten(),
+        lambda: tensor[None],
+        lambda: tensor.clone().T.contiguous().T if tensor.ndim == 2 else tensor.clone(),
+        lambda: tensor.to_sparse(),
+        lambda: tensor.to("meta"),
+        lambda: tensor.to(chance.choice((torch.float64, torch.float16, torch.complex64, torch.bool, torch.uint8))),
+        lambda: torch.quantize_per_tensor(tensor.float(), 0.1, 0, torch.qint8),
+        lambda: tensor.float().clone().requires_grad_(),
+        lambda: torch.nn.Parameter(tensor.float()),
+        lambda: torch.full_like(tensor.float(), chance.choice((float("nan"), float("inf"), -1.0, 0.5, 3e38))),
+    ]
+    return chance.choice(ways)()
 
 
 def repack(original: bytes, chance: random.Random) -> bytes:
@@ -301,7 +352,7 @@ def fuzz_commands(count: int, seed: int) -> dict[str, Any]:
     outcomes: collections.Counter[str] = collections.Counter()
     reached: list[bool] = []
 
-    def run_experiment(config: Any, hydra_files: dict[str, str], command: str) -> None:
+    def run_experiment(config: Any, hydra_files: dict[str, str], command: str, *, wait: bool) -> None:
         reached.append(True)
         raise Reached
 
@@ -369,175 +420,13 @@ def command_line(arguments: list[str]) -> tuple[int, str, str]:
     return status, out.getvalue(), err.getvalue()
 
 
-# --- results ----------------------------------------------------------------------------------------------------------
-
-HOSTILE = (
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</title><script>", '"><script>',
-    r"$\input{x}$ \\ [1]", "=cmd|' /C calc'!A0", "\ud800", "two\nlines", "\x1b[31m\x00", "a|b||", "x" * 5000,
-    "文\u202e🐈", "", "NaN",
-)  # fmt: skip
-WRONG: tuple[Any, ...] = (
-    None, True, False, -1, 0, 7, 10**30, 10**400, -0.5, 1e-320, 1e300, float("nan"), float("inf"), "", "7", [], {},
-    [[]], [1, 2], {"a": None}, "deep",
-)  # fmt: skip
-
-
-def fuzz_results(count: int, seed: int) -> dict[str, Any]:
-    """rgan-table on a folder with a whole result.json and a damaged one."""
-    from rgan_bench.cli.table import FORMATS
-
-    chance = random.Random(seed)
-    outcomes: collections.Counter[str] = collections.Counter()
-    wrong: list[str] = []
-    slowest = 0.0
-    with tempfile.TemporaryDirectory() as name:
-        whole, damaged = Path(name) / "a_whole" / "result.json", Path(name) / "b_damaged" / "result.json"
-        for path in (whole, damaged):
-            path.parent.mkdir()
-        whole.write_text(json.dumps(a_result("sgan", 54321, 6.28431)))
-        original = a_result("rasgan", 1, 7.5)
-        for index in range(count):
-            damaged.write_bytes(damaged_result(original, chance))
-            kind = chance.choice(("auto", "sweep"))
-            started = time.perf_counter()
-            for form in FORMATS:
-                arguments = [name, "--table", kind, "--format", form]
-                try:
-                    out, err = table(arguments)
-                    complaint = what_is_wrong(form, out, err, str(damaged))
-                except Exception as error:
-                    complaint, err = f"{type(error).__name__}: {error}", ""
-                    outcomes["tracebacks"] += 1
-                if complaint:
-                    content = damaged.read_bytes()
-                    wrong.append(f"file {index} as {form}: {complaint[:500]}: {content[:3000]!r}")
-            outcomes["refused" if err else "read"] += 1
-            slowest = max(slowest, time.perf_counter() - started)
-    wrong += [f"slowest {slowest:.1f} s"] * (slowest > SECONDS)
-    return {**outcomes, "slowest, s": round(slowest, 3), "wrong": wrong}
-
-
-def a_result(loss: str, seed: int, value: float) -> dict[str, Any]:
-    """As rgan-train writes it, with something in every part."""
-    from dataclasses import asdict
-
-    from hydra import compose, initialize_config_dir
-
-    from rgan_bench.config import config_dir, validate
-    from rgan_bench.protocol import Protocol, ScoreHistory
-
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = validate(compose("config", overrides=["data=demo", f"loss={loss}", f"seed={seed}"]))
-    iterations = config.train.iterations
-    history = ScoreHistory(Protocol("pixels", "none", 200, 300, "batch", 50, "afb57be98869eaa5"))
-    for iteration in (0, *range(20_000, iterations + 1, 10_000)):
-        history.add(iteration, value)
-    before = ScoreHistory(Protocol("pixels", "none", 100, 300, "batch", 50, "afb57be98869eaa5"), history.entries)
-    return {
-        "status": "finished",
-        "command": "rgan-train data=demo",
-        "iteration": iterations,
-        "scores": {"fd_pixels": history.summary()},
-        "protocol": {"fd_pixels": history.protocol.as_dict()},
-        "scores_under_other_protocols": [
-            {"score": "fd_pixels", "protocol": before.protocol.as_dict(), **before.summary()}
-        ],
-        "failed_scores": [{"iteration": 3, "reason": "out of memory"}],
-        "diverged": {"iteration": 5, "not_finite": ["weights/generator"]},
-        "diversity": {"iteration": iterations, "pixel_sd": 0.01, "real_pixel_sd": 0.2},
-        "config": asdict(config),
-        "data": {"name": "demo", "source": "drawn from data_seed 0", "images": 300, "fingerprint": "afb57be98869eaa5"},
-        "versions": {"torch": "2.14.1", "device_name": "CPU", "num_threads": 1, "tf32": False},
-    }
-
-
-def damaged_result(original: dict[str, Any], chance: random.Random) -> bytes:
-    """With bytes damaged, or with some values exchanged, taken away, added or renamed."""
-    content = copy.deepcopy(original)
-    kind = chance.choice(("bytes", "gentle", "gentle", "gentle", "rough"))
-    if kind == "bytes":
-        return damage(json.dumps(content).encode(), chance, [b"\xff\x00" * 4000])
-    for _ in range(chance.choice((1, 2, 4))):
-        alter(content, chance, gentle=kind == "gentle")
-    return json.dumps(content).replace('"deep"', "[" * 2000 + "]" * 2000).encode()
-
-
-def alter(content: dict[str, Any], chance: random.Random, *, gentle: bool) -> None:
-    """
-    Args:
-        gentle: so that the file can most often be read: a text for a text, a number for a number.
-    """
-    places = list(all_places(content))
-    rough = ("exchange", "exchange", "missing", "add", "rename")
-    kind = chance.choice(("text", "text", "text", "number") if gentle else rough)
-    wanted: dict[str, Any] = {"text": str, "number": (int, float), "add": (dict, list)}
-    place, key = chance.choice([each for each in places if isinstance(each[0][each[1]], wanted.get(kind, object))])
-    if kind == "text":
-        place[key] = chance.choice(HOSTILE)
-    elif kind == "number":
-        place[key] = chance.choice((0, 1, 9, 50_000, 100_000, 0.0, 2.5, -1e-9, 1e29))
-    elif kind == "exchange":
-        place[key] = chance.choice(WRONG)
-    elif kind == "add":
-        if isinstance(place[key], dict):
-            place[key][chance.choice(HOSTILE)] = chance.choice(WRONG)
-        else:
-            place[key].append(chance.choice(WRONG))
-    elif kind == "rename" and isinstance(place, dict):
-        place[chance.choice(HOSTILE)] = place.pop(key)
-    else:
-        del place[key]
-
-
-def all_places(content: Any) -> Iterator[tuple[Any, Any]]:
-    """(object or list, key or index) of everything in it."""
-    for key in list(content) if isinstance(content, dict) else range(len(content)):
-        yield content, key
-        if isinstance(content[key], (dict, list)):
-            yield from all_places(content[key])
-
-
-def table(arguments: list[str]) -> tuple[str, str]:
-    """rgan-table's main in this process: (stdout, stderr)."""
-    from rgan_bench.cli.table import main
-
-    out, err, given = io.StringIO(), io.StringIO(), sys.argv
-    sys.argv = ["rgan-table", *arguments]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main()
-    except SystemExit as leaving:
-        raise RuntimeError(f"exit status {leaving.code}: {err.getvalue()}") from leaving
-    finally:
-        sys.argv = given
-    return out.getvalue(), err.getvalue()
-
-
-def what_is_wrong(form: str, out: str, err: str, damaged: str) -> str | None:
-    """With the table of a whole result and a damaged one; None: nothing."""
-    if err and not (err.startswith(f"rgan-table: left out: {damaged}: ") and err.count("\n") == 1 and len(err) < 1000):
-        return f"says {err}"
-    if ("6.28431" if form in ("csv", "json") else "6.284") not in out:
-        return f"the whole run is not in the table: {out}"
-    if re.search(r"[\x00-\x09\x0b-\x1f\x7f\ud800-\udfff\u202e]", out):
-        return "holds characters that do not print"
-    if form == "json":
-        json.loads(out, parse_constant=int)  # NaN and the like are none: it raises
-    if form in ("html", "markdown") and re.search(r"(?<!\\)<(script|img src=x)", out):
-        return "holds markup from the file"
-    if form == "csv":
-        rows = list(csv.DictReader(io.StringIO(out), strict=True))
-        if any(text.startswith("=") for row in rows for text in row.values()):
-            return "holds a formula from the file"
-    return None
-
-
 # --- main -------------------------------------------------------------------------------------------------------------
 
 TARGETS: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "images": fuzz_images,
     "checkpoints": fuzz_checkpoints,
     "commands": fuzz_commands,
+    "stops": fuzz_stops,
     "results": fuzz_results,
 }
 
@@ -546,7 +435,7 @@ def in_own_process(target: str, count: int, seed: int) -> dict[str, Any]:
     """A crash of the interpreter is then a result too."""
     command = [sys.executable, "-m", "scripts.fuzz", target, "--count", str(count), "--seed", str(seed), "--json"]
     root = Path(__file__).resolve().parent.parent
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60 + 5 * count)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60 + 20 * count)
     if not done.stdout:
         return {"wrong": [f"ended with status {done.returncode}: {done.stderr[-1000:]}"]}
     return json.loads(done.stdout.splitlines()[-1])

@@ -93,3 +93,14 @@ def run_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) 
         return status, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Has a file that is going to be written atomically be written to a full disk."""
+
+    def fill(path: Path) -> None:
+        monkeypatch.setattr("rgan_bench.files.secrets.token_hex", lambda length: "x")
+        path.with_name(f".{path.name}.{os.getpid()}-x.tmp").symlink_to("/dev/full")
+
+    return fill

@@ -7,11 +7,13 @@ from pathlib import Path
 import rgan_bench
 
 ROWS = [
-    ["errors", "files"],
+    ["errors", "files", "stops"],
+    ["streams", "locks"],
     ["schema", "protocol", "cat", "cat.geometry", "cat.source", "cat.download"],
     ["cat.prepare"],
     ["config"],
-    ["console", "runs", "locks"],
+    ["runs"],
+    ["console", "standing", "fid_json"],
     ["sweep"],
     ["report", "report.runs", "report.parts"],
     ["report.reading", "report.protocols", "report.significance"],
@@ -35,21 +37,22 @@ ROWS = [
     ["data"],
     ["devices"],
     ["provenance"],
-    ["checkpoint", "state"],
+    ["checkpoint", "state", "memory"],
     ["store", "health"],
-    ["steps"],
-    ["sampling", "extractors", "stops", "record"],
+    ["steps", "resume"],
+    ["sampling", "extractors", "record"],
     ["metrics"],
     ["scoring", "training", "summary"],
     ["experiment"],
-    ["cli", "cli.train", "cli.fid", "cli.prepare_cat", "cli.table"],
+    ["cli", "cli.start", "cli.train", "cli.fid", "cli.prepare_cat", "cli.table"],
 ]
-TORCH_FREE = ["errors", "files", "schema", "protocol", "config", "console", "runs", "locks", "sweep"]
+TORCH_FREE = ["errors", "files", "stops", "streams", "locks", "schema", "protocol", "config", "runs", "console"]
+TORCH_FREE += ["standing", "fid_json", "sweep"]
 TORCH_FREE += ["report", "report.runs", "report.parts", "report.reading", "report.protocols"]
 TORCH_FREE += ["report.significance", "report.cells", "report.paper", "report.sweeps"]
 TORCH_FREE += ["report.tables", "report.formats", "report.latex", "report.page"]
 TORCH_FREE += ["cat", "cat.geometry", "cat.source", "cat.download", "cat.prepare"]
-TORCH_FREE += ["cli.train", "cli.fid", "cli.prepare_cat", "cli.table"]
+TORCH_FREE += ["cli.start", "cli.train", "cli.fid", "cli.prepare_cat", "cli.table"]
 PACKAGE = Path(rgan_bench.__file__).parent
 
 

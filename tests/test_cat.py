@@ -1,10 +1,16 @@
 """CAT from archives to tensors, on a miniature of the published layout: drawn faces with known landmarks."""
 
+import contextlib
 import csv
+import errno
 import http.server
 import io
 import math
+import os
+import re
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -13,6 +19,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,8 +34,10 @@ from rgan_bench.cli import prepare_cat as cli  # noqa: E402
 from rgan_bench.data import cat as cat_data  # noqa: E402
 from rgan_bench.data import load_data  # noqa: E402
 from rgan_bench.errors import UserError  # noqa: E402
+from rgan_bench.locks import held  # noqa: E402
 from rgan_bench.schema import CatConfig  # noqa: E402
 from tests.conftest import LIMITS  # noqa: E402
+from tests.test_data import closed  # noqa: E402
 
 
 def level_landmarks(x: float, y: float, span: float) -> list[float]:
@@ -111,6 +120,29 @@ def test_boxes_outside_have_no_area() -> None:
     assert face_crop(level_landmarks(700, 200, 100), 500, 375).shorter_side == 0
     assert face_crop(level_landmarks(-100, 200, 100), 500, 375).shorter_side == 0
     assert face_crop(level_landmarks(250, 200, 0), 500, 375).shorter_side == 0
+
+
+@pytest.mark.parametrize(
+    ("landmarks", "wanted"),
+    [
+        # The middle of the eyes added first, the box begins at (113, 51); …
+        (
+            [154, 96, 244, 144, 198, 163, 110, 101, 172, 60, 292, 25, 110, 40, 173, 44, 300, 106],
+            (114, 52, 284, 222),
+        ),
+        # … the side times 0.4 instead of times 2, divided by 5, it ends at 234.
+        (
+            [214, 142, 270, 184, 239, 200, 172, 142, 270, 125, 248, 100, 207, 98, 189, 84, 316, 150],
+            (182, 115, 302, 235),
+        ),
+    ],
+)
+def test_boxes_are_the_author_s_to_the_last_bit(landmarks: list[int], wanted: tuple[int, ...]) -> None:
+    """Corners that lie on a whole pixel, where the order of sums and products decides which."""
+    crop = face_crop(landmarks, 500, 375)
+    assert box(crop) == wanted
+    across = landmarks[2] - landmarks[0], landmarks[3] - landmarks[1]
+    assert crop.degrees == math.atan2(across[1], across[0]) * 180 / math.pi
 
 
 def test_landmarks_are_nine_points() -> None:
@@ -212,7 +244,9 @@ def prepare(run_command: Callable[..., tuple[int, str, str]]) -> Callable[..., t
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+    """All files but .lock, which says who held it last."""
+    files = (path for path in sorted(out.rglob("*")) if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
 
 def report(out: Path) -> dict[str, tuple[str, str]]:
@@ -234,6 +268,8 @@ def test_archives_to_faces(prepare: Callable) -> None:
         "photos: bad annotation": "2",
         "photos: unreadable": "2",
         "photos: no area": "1",
+        "photos: bad name": "0",
+        "photos: duplicate": "0",
         "photos: crop below every size": "1",
     }
     kept = [line.split() for line in out.splitlines() if line.startswith("kept")]
@@ -361,20 +397,260 @@ def test_killed_in_the_middle_and_called_again(prepare: Callable) -> None:
         (["--source", "broken.zip"], r"--source broken\.zip: not a whole \.zip"),
         (["--source", "archives", "--sizes", "0"], r"--sizes 0: must be at least 1"),
         (["--source", "archives", "--workers", "0"], r"--workers 0: must be at least 1"),
-        (["--source", "archives", "--out", "broken.zip"], r"--out broken\.zip: cannot make broken\.zip/64"),
+        (["--source", "archives", "--workers", "1000000"], r"--workers 1000000: must be at most 1024"),
+        (["--source", "x" * 300], r"--source x{300}: cannot be reached \(File name too long\)"),
+        (["--source", "pipe"], r"--source pipe: there is no such folder or \.zip"),
+        (["--source", "archives", "--out", "x" * 300], r"--out x{300}: cannot make it .* \(File name too long\)"),
+        (
+            ["--source", "archives", "--out", "archives/cat", "--format", "jpeg"],
+            r"--out archives/cat: lies in --source",
+        ),
+        (["--download", "--source", "broken.zip"], r"--source broken\.zip: cannot make it .* \(File exists\)"),
+        (
+            ["--source", "archives", "--out", "broken.zip"],
+            r"--out broken\.zip: cannot make it or write into it \(File exists\)",
+        ),
     ],
 )
 def test_refusals(arguments: list[str], message: str, prepare: Callable) -> None:
-    import re
-
     write_miniature(Path("archives"))
     Path("empty").mkdir()
+    os.mkfifo("pipe")
     Path("broken.zip").write_bytes(b"PK\x03\x04 and no more")
     status, out, err = prepare(*arguments)
     assert status == 2
     assert out == ""
     assert re.match(rf"rgan-prepare-cat: error: {message}", err)
     assert err.count("\n") == 1
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+def write_photo(
+    path: Path, seed: int = 0, landmarks: list[float] | None = None, size: tuple[int, int] = (500, 375)
+) -> None:
+    """A photo of a face, and its annotation beside it."""
+    landmarks = landmarks or level_landmarks(250, 170, 140)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, encoded = cv2.imencode(".jpg", photo(landmarks, *size, seed))
+    path.write_bytes(encoded.tobytes())
+    path.with_name(path.name + ".cat").write_text("9 " + " ".join(map(str, landmarks)))
+
+
+def details(out: Path) -> dict[str, str]:
+    with (out / "report.csv").open(newline="") as file:
+        return {row["photo"]: row["detail"] for row in csv.DictReader(file)}
+
+
+def test_two_at_once_do_not_write_into_one_folder(prepare: Callable) -> None:
+    """The second removed what the first was writing, and both ended in a traceback."""
+    write_miniature(Path("archives"))
+    Path("cat/64").mkdir(parents=True)
+    half = Path("cat/64/.00000001_000.png.1.tmp")
+    half.write_bytes(b"half of an image")
+    with held(Path("cat/.lock")):
+        status, out, err = prepare("--source", "archives", "--out", "cat")
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"rgan-prepare-cat: error: --out cat: process \d+ on \S+ is at work there; wait .*\n", err)
+    assert contents(Path("cat")) == {"64/.00000001_000.png.1.tmp": b"half of an image"}
+    assert prepare("--source", "archives", "--out", "cat")[0] == 0
+    assert not half.exists()
+
+
+def test_two_downloads_at_once_do_not_write_into_one_file(archive_org: dict, prepare: Callable) -> None:
+    Path("fetched").mkdir()
+    with held(Path("fetched/.lock")):
+        status, _, err = prepare("--download", "--source", "fetched")
+    assert status == 2
+    assert "--source fetched: process" in err
+    assert not archive_org["requests"]
+
+
+@pytest.mark.parametrize(("write", "name"), [(3, r"00000001_005\.png"), (14, r"report\.csv")])
+def test_a_full_disk_is_one_line_and_keeps_what_is_finished(
+    write: int, name: str, prepare: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_miniature(Path("archives"))
+    prepare("--source", "archives", "--out", "whole")
+    writes = 0
+
+    def fsync(descriptor: int) -> None:
+        nonlocal writes
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # folders are flushed, too
+            writes += 1
+            if writes >= write:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        status, out, err = prepare("--source", "archives", "--out", "cat", "--workers", "1")
+    assert (status, out) == (2, "")
+    assert re.fullmatch(
+        rf"rgan-prepare-cat: error: --out cat: cannot write {name} \(No space left on device\); .* files are kept\n",
+        err,
+    )
+    assert len(contents(Path("cat"))) == write - 1  # and no half one
+    assert contents(Path("cat")).items() <= contents(Path("whole")).items()
+    assert prepare("--source", "archives", "--out", "cat")[0] == 0
+    assert contents(Path("cat")) == contents(Path("whole"))
+
+
+def test_photos_of_one_name_and_other_content_are_reported(prepare: Callable) -> None:
+    """One of them was lost, or both wrote into one file: a.JPG and a.jpg, x/b.jpg and y/b.jpg."""
+    for seed, name in enumerate(["photos/a.JPG", "photos/a.jpg", "photos/x/b.jpg", "photos/y/b.jpg", "photos/c.jpg"]):
+        write_photo(Path(name), seed)
+    status, out, _ = prepare("--source", "photos", "--out", "cat", "--sizes", "64")
+    assert status == 0
+    assert report(Path("cat")) == {
+        "a.JPG": ("kept", "64"),
+        "photos/a.jpg": ("duplicate", ""),
+        "b.jpg": ("kept", "64"),
+        "photos/y/b.jpg": ("duplicate", ""),
+        "c.jpg": ("kept", "64"),
+    }
+    assert details(Path("cat"))["photos/y/b.jpg"] == "has other content; photos/x/b.jpg was used"
+    assert re.search(r"photos: duplicate +2 *\n", out)
+    assert sorted(path.name for path in Path("cat/64").iterdir()) == ["a.png", "b.png", "c.png"]
+    first = contents(Path("cat"))
+    assert prepare("--source", "photos", "--out", "cat", "--sizes", "64")[0] == 0
+    assert contents(Path("cat")) == first
+
+
+def test_the_same_photos_twice_count_once(prepare: Callable) -> None:
+    """Unpacked and in their archive, once more with another case of letters; the one that can be read counts."""
+    write_miniature(Path("archives"))
+    for path in sorted(Path("archives").glob("*.zip")):
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall("unpacked")
+    for path in sorted(Path("unpacked").rglob("00000001_00*.jpg")):
+        path.rename(path.with_suffix(".JPG"))
+    gone = next(Path("unpacked").rglob("00000001_011.jpg"))
+    gone.unlink()
+    gone.symlink_to("/no/such/disk")
+    prepare("--source", "archives", "--out", "one")
+    status, out, _ = prepare("--source", "unpacked", "archives", "--out", "two")
+    assert status == 0
+    assert re.search(r"photos: duplicate +1 *\n", out)
+    assert details(Path("two"))[str(gone)] == (
+        f"cannot be read (a link to /no/such/disk, where nothing is); archives/{packed('00000001_011.jpg')} was used"
+    )
+    one, two = contents(Path("one")), contents(Path("two"))
+    assert one.pop("report.csv") != two.pop("report.csv")
+    assert one == two
+
+
+def packed(name: str) -> str:
+    """Where the miniature's archives hold a photo."""
+    for path in sorted(Path("archives").glob("*.zip")):
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                if member.endswith(f"/{name}"):
+                    return f"{path.name}/{member}"
+    raise AssertionError(name)
+
+
+def test_an_annotation_that_another_contradicts_is_told(prepare: Callable) -> None:
+    write_photo(Path("photos/x/a.jpg"))
+    Path("photos/y").mkdir()
+    Path("photos/y/a.jpg.cat").write_text("9 " + "1 " * 18)
+    assert prepare("--source", "photos", "--out", "cat", "--sizes", "64")[0] == 0
+    assert report(Path("cat")) == {"a.jpg": ("kept", "64")}
+    assert details(Path("cat")) == {"a.jpg": "annotation photos/x/a.jpg.cat; photos/y/a.jpg.cat has other content"}
+
+
+def test_names_that_no_file_can_have_do_not_stop_the_others(prepare: Callable) -> None:
+    write_photo(Path("photos/a.jpg"))
+    long = "x" * 300 + ".jpg"
+    with zipfile.ZipFile("photos/more.zip", "w") as archive:
+        for name in (long, "b.jpg"):
+            archive.write("photos/a.jpg", name)
+            archive.write("photos/a.jpg.cat", f"{name}.cat")
+        archive.mkdir("folder.jpg")
+    assert prepare("--source", "photos", "--out", "cat", "--sizes", "64")[0] == 0
+    assert report(Path("cat")) == {"a.jpg": ("kept", "64"), "b.jpg": ("kept", "64"), long: ("bad name", "")}
+    assert details(Path("cat"))[long] == "no file can have it here (File name too long)"
+
+
+def test_names_that_are_no_text(prepare: Callable) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    write_photo(Path("photos") / name)
+    assert prepare("--source", "photos", "--out", "cat", "--sizes", "64")[0] == 0
+    assert list(report(Path("cat"))) == [r"caf\udce9.jpg"]
+    assert [os.fsencode(path.name) for path in Path("cat/64").iterdir()] == [b"caf\xe9.png"]
+
+
+def test_sources_with_links_and_folders_of_an_archive_s_name(prepare: Callable) -> None:
+    write_photo(Path("photos/old.zip/a.jpg"))
+    write_photo(Path("elsewhere/b.jpg"))
+    Path("photos/linked").symlink_to("../elsewhere")
+    Path("elsewhere/up").symlink_to("../photos")
+    Path("photos/gone.jpg").symlink_to("/no/such/disk")
+    Path("photos/gone.jpg.cat").write_text(Path("elsewhere/b.jpg.cat").read_text())
+    Path("photos/notes.txt").symlink_to("/no/such/disk")
+    assert prepare("--source", "photos", "--out", "cat", "--sizes", "64")[0] == 0
+    kept = ("kept", "64")
+    assert report(Path("cat")) == {"a.jpg": kept, "b.jpg": kept, "gone.jpg": ("unreadable", "")}
+    assert details(Path("cat"))["gone.jpg"] == "a link to /no/such/disk, where nothing is"
+
+
+@pytest.mark.parametrize("kind", ["a link", "no permission", "an archive"])
+def test_folders_of_photos_that_cannot_be_looked_into_are_named(
+    kind: str, prepare: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_photo(Path("photos/CAT_00/a.jpg"))
+    what = r"the folder CAT_01 cannot be listed \(a link to /no/such/disk, where nothing is\), so its photos would be"
+    if kind == "a link":
+        Path("photos/CAT_01").symlink_to("/no/such/disk")
+    elif kind == "no permission":
+        closed(Path("photos/CAT_00"), monkeypatch)
+        what = r"the folder CAT_00 cannot be listed \(Permission denied\)"
+    else:
+        Path("photos/CAT_01.zip").symlink_to("/no/such/disk")
+        what = r"not a whole \.zip \(No such file or directory\)"
+    status, out, err = prepare("--source", "photos", "--out", "cat")
+    assert (status, out) == (2, "")
+    assert re.fullmatch(rf"rgan-prepare-cat: error: --source photos\S*: {what}.*\n", err)
+    assert not Path("cat").exists()
+
+
+def test_photos_and_numbers_beyond_what_can_be_computed_do_not_stop_the_others(
+    prepare: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warp = cv2.warpAffine
+
+    def warp_of_opencv_4(photo: np.ndarray, *arguments: Any, **options: Any) -> np.ndarray:
+        if max(photo.shape) >= 32_767:  # OpenCV 5 takes longer sides
+            raise cv2.error("(-215:Assertion failed)\n dst.cols < SHRT_MAX in function 'remap'")
+        return warp(photo, *arguments, **options)
+
+    monkeypatch.setattr(cv2, "warpAffine", warp_of_opencv_4)
+    write_photo(Path("photos/a.jpg"))
+    write_photo(Path("photos/wide.jpg"), landmarks=level_landmarks(250, 40, 70), size=(33_000, 80))
+    write_photo(Path("photos/far.jpg"))
+    Path("photos/far.jpg.cat").write_text("9 " + "1e308 " * 18)
+    assert prepare("--source", "photos", "--out", "cat", "--sizes", "64")[0] == 0
+    assert report(Path("cat")) == {
+        "a.jpg": ("kept", "64"),
+        "wide.jpg": ("unreadable", ""),
+        "far.jpg": ("bad annotation", ""),
+    }
+    assert "SHRT_MAX" in details(Path("cat"))["wide.jpg"]
+
+
+def test_only_temporary_files_of_its_own_are_removed(prepare: Callable) -> None:
+    write_miniature(Path("archives"))
+    Path("cat/64").mkdir(parents=True)
+    Path("cat/64/.DS_Store").write_bytes(b"")  # a file manager's
+    for name in ("cat/64/.00000001_000.png.1.tmp", "cat/.report.csv.1.tmp"):
+        Path(name).write_bytes(b"half")
+    assert prepare("--source", "archives", "--out", "cat")[0] == 0
+    assert sorted(path.name for path in Path("cat").rglob(".*")) == [".DS_Store", ".lock"]
+    Path("cat/64/mine.tmp").write_text("somebody's")
+    status, _, err = prepare("--source", "archives", "--out", "cat")
+    assert status == 2
+    assert "holds 64/mine.tmp, which this run would not make" in err
+    assert Path("cat/64/mine.tmp").exists()
 
 
 # --- download ---------------------------------------------------------------------------------------------------------
@@ -459,6 +735,24 @@ def test_a_damaged_archive_is_noticed_and_removed(archive_org: dict) -> None:
     assert contents(Path("fetched")) == archive_org["files"]
 
 
+def test_a_server_that_speaks_something_else(monkeypatch: pytest.MonkeyPatch, prepare: Callable) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):  # the end of the test
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(1000)
+                        connection.sendall(b"220 what is it?\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        monkeypatch.setattr(download, "BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}/")
+        status, _, err = prepare("--download", "--source", "fetched")
+    assert status == 2
+    assert "CAT_DATASET_01.zip (220 what is it?); call it again to resume" in err
+
+
 def test_without_network(monkeypatch: pytest.MonkeyPatch, prepare: Callable) -> None:
     monkeypatch.setattr(download, "BASE_URL", "http://127.0.0.1:9/")
     status, _, err = prepare("--download", "--source", "fetched")
@@ -495,6 +789,43 @@ def test_faces_are_decoded_once(prepare: Callable, monkeypatch: pytest.MonkeyPat
     # The cache stands beside the folder, where the next preparation does not stumble over it.
     assert prepare("--source", "archives", "--out", "cat")[0] == 0
     assert len(load_data(cat_config(), LIMITS)) == 6
+
+
+def test_a_face_that_was_changed_at_equal_size_and_time_is_decoded_again(prepare: Callable) -> None:
+    """Length and time of writing were all that was looked at: the old pixels came from the cache."""
+    write_miniature(Path("archives"))
+    prepare("--source", "archives", "--out", "cat", "--sizes", "64")
+    face, other = Path("cat/64/00000001_000.png"), Path("cat/64/00000001_005.png")
+    length = max(face.stat().st_size, other.stat().st_size)
+    content = other.read_bytes()
+    face.write_bytes(face.read_bytes().ljust(length, b"\0"))  # what follows a PNG's end is not read
+    before = face.stat()
+    assert not torch.equal(*load_data(cat_config(), LIMITS).images[:2])
+    face.write_bytes(content.ljust(length, b"\0"))
+    os.utime(face, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = face.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert torch.equal(*load_data(cat_config(), LIMITS).images[:2])
+
+
+def test_a_link_that_leads_nowhere_is_named_among_the_faces(prepare: Callable) -> None:
+    write_miniature(Path("archives"))
+    prepare("--source", "archives", "--out", "cat", "--sizes", "64")
+    Path("cat/64/gone.png").symlink_to("/no/such/disk")
+    with pytest.raises(UserError, match=r"gone\.png cannot be read \(a link to /no/such/disk, .*\); remove it$"):
+        load_data(cat_config(), LIMITS)
+
+
+def test_faces_in_the_current_folder(prepare: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_miniature(Path("archives"))
+    prepare("--source", "archives", "--out", "cat", "--sizes", "64")
+    fingerprints = set()
+    for place, root in (("cat/64", "."), ("cat/64", "../64/"), (".", "cat/64")):
+        with monkeypatch.context() as patch:
+            patch.chdir(place)
+            fingerprints.add(load_data(cat_config(root), LIMITS).fingerprint)
+    assert len(fingerprints) == 1
+    assert sorted(path.name for path in Path("cat").glob("*")) == [".lock", "64", "64.uint8.npz", "report.csv"]
 
 
 def test_a_missing_folder_names_the_command() -> None:

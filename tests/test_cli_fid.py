@@ -1,14 +1,23 @@
 import json
+import os
 import re
+import shutil
+import sys
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from rgan_bench.cli import fid as cli
+from rgan_bench.errors import UserError
 from rgan_bench.experiment import run_experiment
-from rgan_bench.schema import Config
+from rgan_bench.networks import build_networks
+from rgan_bench.schema import ArchConfig, Config
+from rgan_bench.scoring import Scorer
+from tests.conftest import TINY
 from tests.test_data import write_images
 
 
@@ -112,30 +121,309 @@ REFUSED = [
     (["images", "--data", "images", "--num-samples", "0"], r"--num-samples 0: must be at least 2"),
     (
         ["images", "--data", "images", "--num-real", "99", "--features", "pixels"],
-        r"fid\.num_real=99: the data set has 3",
+        r"images: fid\.num_real=99: the data set has 3",
+    ),
+    (["images", "--data", ""], r"--data : there is no such folder or \.zip"),
+    (["images", "--data", "x" * 300], r"--data x{300}: cannot be opened \(.*File name too long"),
+    (["x" * 300], r"x{300}: cannot be scored \(OSError: .*File name too long"),
+    (
+        ["one.zip", "--data", "images", "--features", "pixels"],
+        r"one\.zip: holds one image, and a score needs at least 2",
+    ),
+    (
+        ["images", "--data", "one.zip", "--features", "pixels"],
+        r"images: one\.zip: holds one image, and a score needs at least 2 real ones; add some, or score never: fid",
+    ),
+    (
+        ["images", "--data", "images", "--num-samples", "99"],
+        r"images: holds images, and all of them are scored as they are; leave out --num-samples, which is for gen",
+    ),
+    (
+        ["images", "--data", "images", "--batch-norm", "running"],
+        r"images: holds images, .*; leave out --batch-norm, which is for generators",
+    ),
+    (
+        ["images", "--data", "images", "--features", "pixels", "--weights", "w.pth"],
+        r"images: --weights is for inception, and this is scored with pixels",
     ),
     (["images", "--data", "images", "--device", "gpu"], r"--device gpu: must be auto, cpu"),
     (["images", "--data", "images", "--device", "cuda:99"], r"device=cuda:99: "),
     (["broken.pt"], r"broken\.pt: cannot be read as a checkpoint"),
-    (["empty", "--data", "images"], r"PATH=empty: holds no images"),
+    (["empty", "--data", "images"], r"empty: holds no images"),
     (["started"], r"started/checkpoints/last\.pt: there is no such checkpoint"),
     (["started", "--all"], r"started: has no checkpoints/iter_\*\.pt"),
+    (["odd", "--all"], r"odd: has no checkpoints/iter_\*\.pt"),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=[" ".join(arguments) for arguments, _ in REFUSED])
+@pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=[" ".join(arguments)[:60] for arguments, _ in REFUSED])
 def test_refusals(arguments: list[str], message: str, rgan_fid: Callable) -> None:
     write_images(Path("images"), 3)
     Path("broken.pt").write_text("x")
     Path("empty").mkdir()
     (Path("started") / "checkpoints").mkdir(parents=True)
+    (Path("odd") / "checkpoints").mkdir(parents=True)
+    (Path("odd") / "checkpoints" / "iter_old.pt").write_text("x")
+    with zipfile.ZipFile("one.zip", "w") as archive:
+        archive.write(min(Path("images").rglob("*.png")), "only.png")
     if arguments[0] == "empty":
         arguments = [*arguments, "--features", "pixels"]
     status, out, err = rgan_fid(*arguments)
     assert status == 2
     assert out == ""
     assert re.match(rf"rgan-fid: error: {message}", err.splitlines()[-1])
+    assert err.count("error:") == 1
     assert "Traceback" not in err
+
+
+# --- one bad path of several ------------------------------------------------------------------------------------------
+
+
+def spoil(checkpoint: Path) -> None:
+    """One weight becomes NaN."""
+    content = torch.load(checkpoint)
+    content["generator"]["project.weight"][0, 0] = float("nan")
+    torch.save(content, checkpoint)
+
+
+def errors_in(err: str) -> list[str]:
+    return [line.removeprefix("rgan-fid: error: ") for line in err.splitlines() if "rgan-fid: error: " in line]
+
+
+def strict(text: str) -> list[dict]:
+    """JSON as its standard has it: without NaN."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_weights_that_are_not_finite_are_named_and_get_no_score(run: tuple[Path, dict], rgan_fid: Callable) -> None:
+    folder, _ = run
+    bad, good = sorted((folder / "checkpoints").glob("iter_*.pt"))
+    spoil(bad)
+    status, out, err = rgan_fid(bad)
+    wanted = f"{bad}: cannot be scored: the generator's weights, or the images that it makes, are not finite"
+    assert (status, out, errors_in(err)) == (2, "", [wanted])
+    assert not bad.with_name("fid.json").exists()
+    status, out, err = rgan_fid(folder, "--all", "--json")
+    assert (status, errors_in(err)) == (2, [wanted])
+    first, second = strict(out)
+    assert first == {"path": str(bad), "error": wanted}
+    assert (second["path"], second["iteration"]) == (str(good), 4)
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "nowhere": (lambda folder: None, "nowhere: there is no such file or folder"),
+    "images": (
+        lambda folder: write_images(Path("images"), 3),
+        r"images: neither a checkpoint \(\.pt\) nor a run folder",
+    ),
+    "started": (
+        lambda folder: (Path("started") / "checkpoints").mkdir(parents=True),
+        r"started/checkpoints/last\.pt: there is no such checkpoint",
+    ),
+    "broken.pt": (lambda folder: Path("broken.pt").write_text("x"), r"broken\.pt: cannot be read as a checkpoint"),
+    "folder.pt": (lambda folder: Path("folder.pt").mkdir(), r"folder\.pt: neither a checkpoint"),
+    "nan.pt": (
+        lambda folder: spoil(shutil.copy(folder / "checkpoints" / "last.pt", Path("nan.pt"))),
+        r"nan\.pt: cannot be scored: the generator's weights",
+    ),
+    "larger.pt": (lambda folder: larger(folder), r"larger\.pt: makes images of 64 px, the real ones have 32 px"),
+}
+
+
+def larger(folder: Path) -> None:
+    """A checkpoint for images of another size than those of `--data demo`."""
+    content = torch.load(folder / "checkpoints" / "last.pt")
+    arch = content["config"]["arch"] | {"name": "dcgan64", "image_size": 64}
+    content["config"] |= {"arch": arch, "data": content["config"]["data"] | {"image_size": 64}}
+    content["generator"] = build_networks(ArchConfig(**arch), seed=0)[0].state_dict()
+    torch.save(content, "larger.pt")
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_one_bad_path_does_not_cost_the_others(name: str, run: tuple[Path, dict], rgan_fid: Callable) -> None:
+    folder, _ = run
+    make, message = BAD[name]
+    make(folder)
+    data = ("--data", "demo") if name == "larger.pt" else ()
+    one, two = sorted((folder / "checkpoints").glob("iter_*.pt"))
+    status, out, err = rgan_fid(one, name, two, "--json", *data)
+    assert status == 2
+    first, bad, second = strict(out)
+    assert [row["iteration"] for row in (first, second)] == [2, 4]
+    assert set(bad) == {"path", "error"}
+    assert bad["path"] in (name, "started/checkpoints/last.pt")
+    assert [bad["error"]] == errors_in(err)
+    assert re.match(message, bad["error"])
+    status, out, err = rgan_fid(one, name, two, *data)
+    assert (status, len(errors_in(err)), len(out.splitlines())) == (2, 1, 3)
+    assert "Traceback" not in err
+    status, out, err = rgan_fid(name, name, "--json", *data)
+    assert (status, [set(row) for row in strict(out)]) == (2, [{"path", "error"}] * 2)
+
+
+def test_what_is_wrong_with_the_paths_is_said_before_the_long_work(run: tuple[Path, dict], rgan_fid: Callable) -> None:
+    folder, _ = run
+    _, _, err = rgan_fid(folder, "nowhere", Path(__file__).parent)
+    lines = err.splitlines()
+    assert ["error:" in line for line in lines[:2]] == [True, True]
+    assert lines[-1].startswith("pixels statistics")
+    assert any(line.startswith("scoring ") for line in lines[2:])
+
+
+def test_whatever_else_goes_wrong_with_one_the_others_are_scored(
+    run: tuple[Path, dict], rgan_fid: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = run
+    original = Scorer.score
+    calls: list[int] = []
+
+    def sometimes(self: Scorer, *arguments: object) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("out of\nmemory")
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Scorer, "score", sometimes)
+    status, out, err = rgan_fid(folder, "--all", "--json")
+    assert status == 2
+    assert [row.get("iteration") for row in strict(out)] == [None, 4]
+    (line,) = errors_in(err)
+    assert line.endswith(".pt: cannot be scored (RuntimeError: out of memory); HYDRA_FULL_ERROR=1 shows where")
+    calls.clear()
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(RuntimeError, match="out of\nmemory"):
+        rgan_fid(folder)
+
+
+def test_a_score_that_is_no_number_is_an_error(
+    run: tuple[Path, dict], rgan_fid: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scorer, "score", lambda self, *arguments: {"fd_pixels": float("nan")})
+    status, out, _ = rgan_fid(run[0], "--json")
+    assert status == 2
+    (row,) = strict(out)
+    assert row["error"].endswith("last.pt: its score came out as {'fd_pixels': nan}")
+    assert not (run[0] / "checkpoints" / "fid.json").exists()
+
+
+def test_weights_that_cannot_be_had_are_asked_for_once(
+    run: tuple[Path, dict], rgan_fid: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def download(url: str, *arguments: object, **settings: object) -> None:
+        asked.append(url)
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", download)
+    status, _, err = rgan_fid(run[0], "--all", "--features", "inception")
+    assert (status, len(asked)) == (2, 1)
+    first, second = errors_in(err)
+    assert "iter_000002.pt: fid.features=inception: cannot download" in first
+    assert "iter_000004.pt: fid.features=inception: cannot download" in second
+
+
+def test_all_goes_by_number_and_not_by_name(run: tuple[Path, dict], rgan_fid: Callable) -> None:
+    checkpoints = run[0] / "checkpoints"
+    shutil.move(checkpoints / "iter_000004.pt", checkpoints / "iter_1000000.pt")
+    shutil.move(checkpoints / "iter_000002.pt", checkpoints / "iter_900000.pt")
+    _, out, _ = rgan_fid(run[0], "--all", "--json")
+    assert [Path(row["path"]).name for row in strict(out)] == ["iter_900000.pt", "iter_1000000.pt"]
+
+
+# --- what stands in the way of writing --------------------------------------------------------------------------------
+
+PROTOCOL = {"fingerprint": "f"}
+DAMAGED = {
+    "half": b'[{"path": "last.pt", "prot',
+    "empty": b"",
+    "not UTF-8": b'[{"path": "\xff"}]',
+    "not a list": b'{"path": "last.pt"}',
+    "text": b'""',
+    "of text": b'["last.pt"]',
+    "without a path": json.dumps([{"protocol": PROTOCOL}]).encode(),
+    "without a protocol": b'[{"path": "last.pt"}]',
+    "a protocol of text": b'[{"path": "last.pt", "protocol": "f"}]',
+    "a path that is a list": json.dumps([{"path": [], "protocol": PROTOCOL}]).encode(),
+    "NaN": json.dumps([{"path": "last.pt", "protocol": PROTOCOL, "value": float("nan")}]).encode(),
+    "beyond floats": b'[{"path": "last.pt", "protocol": {"fingerprint": "f"}, "value": 1e999}]',
+    "very deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_fid_json_is_set_aside_and_the_score_kept(
+    name: str, run: tuple[Path, dict], rgan_fid: Callable
+) -> None:
+    path = run[0] / "checkpoints" / "fid.json"
+    path.write_bytes(DAMAGED[name])
+    status, out, err = rgan_fid(run[0], "--json")
+    assert status == 0
+    (row,) = strict(out)
+    assert f"rgan-fid: warning: {path} was damaged: it is set aside as fid.json.damaged, and a new one written" in err
+    assert path.with_name("fid.json.damaged").read_bytes() == DAMAGED[name]
+    assert strict(path.read_text()) == [{**row, "path": "last.pt"}]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full: Linux has one")
+@pytest.mark.parametrize("before", [b"[]", b"damaged"])
+def test_no_space_for_fid_json_costs_a_warning(
+    before: bytes, run: tuple[Path, dict], rgan_fid: Callable, full_disk: Callable[[Path], None]
+) -> None:
+    path = run[0] / "checkpoints" / "fid.json"
+    path.write_bytes(before)
+    full_disk(path)
+    status, out, err = rgan_fid(run[0], "--json")
+    assert (status, len(strict(out))) == (0, 1)
+    assert f"rgan-fid: warning: cannot write {path} ([Errno 28] No space left on device)" in err
+    assert path.read_bytes() == before
+    assert not path.with_name("fid.json.damaged").exists()
+
+
+def test_a_fid_json_that_cannot_be_read_is_left_alone(run: tuple[Path, dict], rgan_fid: Callable) -> None:
+    path = run[0] / "checkpoints" / "fid.json"
+    path.mkdir()
+    status, out, err = rgan_fid(run[0], "--json")
+    assert (status, len(strict(out))) == (0, 1)
+    assert f"rgan-fid: warning: cannot write {path} ([Errno 21] Is a directory" in err
+    assert path.is_dir()
+
+
+def test_a_name_that_is_not_utf8(run: tuple[Path, dict], rgan_fid: Callable) -> None:
+    name = os.fsdecode(b"gr\xfcn.pt")
+    shutil.copy(run[0] / "checkpoints" / "last.pt", name)
+    sys.stderr.reconfigure(errors="backslashreplace")  # as it is outside of tests
+    status, out, _ = rgan_fid(name)
+    assert status == 0
+    assert out.splitlines()[1].startswith("gr\\udcfcn.pt ")
+    assert strict(Path("fid.json").read_text())[0]["path"] == name
+
+
+def test_without_a_home_folder(run: tuple[Path, dict], rgan_fid: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("RGAN_BENCH_CACHE")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setattr("tempfile.tempdir", str(Path("temporary").absolute()))
+    status, out, err = rgan_fid(run[0], "--json")
+    assert (status, len(strict(out))) == (0, 1)
+    assert err.count("no home folder: real images' statistics are kept in ") == 1
+    assert len(list(Path("temporary").rglob("*.npz"))) == 1
+
+
+def test_one_real_image_is_refused_before_a_run_that_would_score(compose_config: Callable[..., Config]) -> None:
+    write_images(Path("images"), 1)
+    others = [setting for setting in TINY if not setting.startswith("data")]
+    config = compose_config(*others, "data=folder", "data.root=images", "data.image_size=32", "train.batch_size=1")
+    with pytest.raises(UserError, match=r"^images: holds one image, .*; add some, or score never: fid\.every=null$"):
+        run_experiment(config)
+    assert not Path("outputs").exists()
 
 
 def test_help_needs_no_torch(rgan_fid: Callable) -> None:

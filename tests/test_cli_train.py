@@ -127,7 +127,7 @@ def test_a_finished_run_says_so_without_importing_torch(rgan_train: Callable) ->
         "try: train.main()\nexcept SystemExit as leaving: print(leaving.code, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, *TINY], capture_output=True, text=True)
-    assert "finished already" in done.stdout
+    assert "already finished" in done.stdout
     assert "fd_pixels" in done.stdout
     assert done.stdout.endswith("0 False\n")
     assert (only_run() / "result.json").read_bytes() == before
@@ -244,7 +244,7 @@ def test_a_checkpoint_of_another_arch_is_refused(rgan_train: Callable) -> None:
     torch.save(content, path)
     status, _, err = rgan_train(*TINY, "train.iterations=6")
     assert status == 2
-    assert "last.pt: is a checkpoint of another arch than cnn32" in err
+    assert "last.pt: does not fit this run (" in err
     assert err.count("\n") == 1
 
 
@@ -302,6 +302,8 @@ REFUSED = {
     "data=folder data.root=nowhere": r"data\.root=nowhere: there is no such folder or file",
     DEMO + "train.batch_size=20000": r"train\.batch_size=20000: a batch draws 20000 distinct images, .*10000 images",
     DEMO + "fid.num_real=20000": r"fid\.num_real=20000: the data set has 10000 images",
+    DEMO + "arch.width=20000": r"arch\.width=20000: .* take [\d,.]+ GiB of memory, and [\d.]+ GiB are free",
+    DEMO + "arch.width=2000000000": r"arch\.width=2000000000: too large",
     DEMO + "device=cuda:99": r"device=cuda:99: ",
     "data=demo fid.weights=nowhere.pth": r"fid\.weights=nowhere\.pth: there is no such file",
 }  # fmt: skip

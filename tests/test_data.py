@@ -1,17 +1,24 @@
 """Every source ends in one uint8 tensor and a fingerprint."""
 
+import errno
 import hashlib
 import http.server
 import io
+import os
 import pickle
+import re
 import struct
+import subprocess
+import sys
 import tarfile
 import threading
+import time
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +26,13 @@ import torch
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
-from rgan_bench.data import load_data
+from rgan_bench.data import demo, load_data
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.data.decode import decode
 from rgan_bench.data.folder import load_images
 from rgan_bench.errors import UserError
-from rgan_bench.schema import Cifar10Config, DemoConfig, FolderConfig
+from rgan_bench.files import listing_digest
+from rgan_bench.schema import CatConfig, Cifar10Config, DemoConfig, FolderConfig
 from scripts.fuzz import large_header
 from tests.conftest import LIMITS
 
@@ -179,6 +187,214 @@ def test_real_photos(cifar10_jpeg: Path) -> None:
     assert 60 < data.images.float().std() < 70
 
 
+# --- links, and folders that cannot be listed -------------------------------------------------------------------------
+
+
+def test_links_to_folders_are_followed_and_each_folder_counts_once(tmp_path: Path) -> None:
+    """20 images, ten of them behind a link: they were left out without a word."""
+    root, elsewhere = tmp_path / "images", tmp_path / "elsewhere" / "deep"
+    write_images(root, 10)
+    write_images(elsewhere, 10)
+    plain = load_data(folder_config(root), LIMITS)
+    (root / "0_again").symlink_to("class_0")  # a second name for a folder, before its own in the order of names
+    (root / "class_1" / "up").symlink_to("..")
+    assert load_data(folder_config(root), LIMITS).fingerprint == plain.fingerprint
+    (root / "linked").symlink_to(elsewhere.parent)
+    (elsewhere / "class_0" / "back").symlink_to(root)
+    (root / "linked_twice").symlink_to(elsewhere)
+    (root / "class_0" / "one.png").symlink_to(elsewhere / "class_1" / "deep" / "9.png")  # a link to a file counts
+    data = load_data(folder_config(root), LIMITS)
+    assert len(data) == 21
+    (tmp_path / "to_images").symlink_to(root)
+    assert load_data(folder_config(tmp_path / "to_images"), LIMITS).fingerprint == data.fingerprint
+
+
+def test_links_in_a_row_end_where_every_folder_links_to_every_other(tmp_path: Path) -> None:
+    """Each name that needs a link would be another path: 12 folders, far more than a billion paths."""
+    folders = [tmp_path / "images" / str(number) for number in range(12)]
+    for folder in folders:
+        write_images(folder, 1)
+    for folder in folders:
+        for other in folders:
+            (folder / f"to_{other.name}").symlink_to(other)
+    assert len(load_data(folder_config(tmp_path / "images"), LIMITS)) == 12
+
+
+@pytest.mark.parametrize("link", ["class_0/gone.png", "class_2", "circle.png"])
+def test_links_that_lead_nowhere_are_named_or_skipped(link: str, tmp_path: Path) -> None:
+    """To an image, or to what may have been a folder of them, on a disk that is not there today."""
+    root = tmp_path / "images"
+    write_images(root)
+    (root / "notes.txt").symlink_to("nothing to do with images")
+    (root / "class_0" / ".#lock").symlink_to("an editor's")
+    assert len(load_data(folder_config(root), LIMITS)) == 5
+    (root / link).symlink_to(link if link == "circle.png" else "/no/such/disk")
+    why = "Too many levels of symbolic links" if link == "circle.png" else "a link to /no/such/disk, where nothing is"
+    what = rf"the folder {link} cannot be listed" if link == "class_2" else f"the image {link} cannot be read"
+    with pytest.raises(UserError, match=rf"{what} \({why}\).*; .*remove it, or set data\.on_corrupt=skip"):
+        load_data(folder_config(root), LIMITS)
+    data = load_data(folder_config(root, on_corrupt="skip"), LIMITS)
+    assert (len(data), data.skipped) == (5, 1)
+
+
+def closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a folder without permission answers, also to root, who tests may run as."""
+    scandir = os.scandir
+
+    def refusing(folder: str | Path = ".") -> Any:
+        if Path(folder) == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+
+
+def test_a_folder_that_cannot_be_listed_is_named_or_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    root = tmp_path / "images"
+    write_images(root)
+    closed(root / "class_1", monkeypatch)
+    what = r"images: the folder class_1 cannot be listed \(Permission denied\)"
+    with pytest.raises(UserError, match=rf"{what}.*would be missing; .*remove it, or set data\.on_corrupt=skip"):
+        load_data(folder_config(root), LIMITS)
+    data = load_data(folder_config(root, on_corrupt="skip"), LIMITS)
+    assert (len(data), data.skipped) == (3, 1)
+    assert re.search(rf"{what}; going on without its images\n", capsys.readouterr().err)
+
+
+def test_a_root_that_cannot_be_listed_is_refused_however(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_images(tmp_path / "images")
+    closed(tmp_path / "images", monkeypatch)
+    for on_corrupt in ("error", "skip"):
+        with pytest.raises(UserError, match=r"images: cannot be listed \(Permission denied\)"):
+            load_data(folder_config(tmp_path / "images", on_corrupt=on_corrupt), LIMITS)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anywhere")
+def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
+    write_images(tmp_path / "images")
+    (tmp_path / "images" / "class_1").chmod(0)
+    try:
+        with pytest.raises(UserError, match=r"the folder class_1 cannot be listed \(Permission denied\)"):
+            load_data(folder_config(tmp_path / "images"), LIMITS)
+        with pytest.raises(UserError, match=r"class_1/deep: cannot be reached \(Permission denied\)"):
+            load_data(folder_config(tmp_path / "images" / "class_1" / "deep"), LIMITS)
+        for root in (tmp_path / "images" / "class_1", tmp_path / "images" / "class_1" / "deep"):
+            with pytest.raises(UserError, match=r"data=cifar10: .*Permission denied"):
+                load_data(cifar10_config(root), LIMITS)
+    finally:
+        (tmp_path / "images" / "class_1").chmod(0o755)
+
+
+def test_what_systems_put_between_images_is_not_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_images(tmp_path)
+    for name in (".Trash-1000", "lost+found", "__MACOSX"):
+        (tmp_path / name).mkdir()
+    closed(tmp_path / "lost+found", monkeypatch)
+    assert len(load_data(folder_config(tmp_path), LIMITS)) == 5
+
+
+# --- listings ---------------------------------------------------------------------------------------------------------
+
+
+def rewritten(path: Path) -> None:
+    """Other content of the same length, and the old time of writing."""
+    before = path.stat()
+    time.sleep(0.02)  # a kernel's clock for ctime may tick only so often
+    path.write_bytes(bytes(255 - byte for byte in path.read_bytes()))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replaced(path: Path) -> None:
+    """By a file of the same length and times that was renamed over it."""
+    other = path.with_name("other")
+    other.write_bytes(bytes(path.stat().st_size))
+    os.utime(other, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [rewritten, replaced, Path.unlink, lambda path: path.rename(path.with_name("new"))])
+def test_a_listing_sees_every_change(change: Callable[[Path], object], tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
+    write_images(root)
+    write_images(elsewhere)
+    (root / "linked").symlink_to(elsewhere)
+    (root / "gone.png").symlink_to("/no/such/disk")  # a traceback, once
+    listings = {listing_digest(root), listing_digest(tmp_path / "images" / ".")}
+    assert len(listings) == 1
+    (root / ".thumbnails").write_text("what file managers do is no change")
+    assert listing_digest(root) in listings
+    for path in (root / "class_0" / "deep" / "0.png", elsewhere / "class_1" / "deep" / "1.png"):
+        change(path)
+        listings.add(listing_digest(root))
+    assert len(listings) == 3
+
+
+def test_a_listing_of_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"content")
+    before = listing_digest(path)
+    assert listing_digest(path) == before
+    rewritten(path)
+    assert listing_digest(path) != before
+
+
+def test_a_listing_without_a_folder_that_cannot_be_listed_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path)
+    before = listing_digest(tmp_path)
+    closed(tmp_path / "class_1", monkeypatch)
+    assert listing_digest(tmp_path) != before
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def test_names_of_all_kinds(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8, the longest that a file system takes, case alone, line breaks; a pipe is no image."""
+    root = tmp_path / "images"
+    root.mkdir()
+    names = [b"caf\xe9.png", b"x" * 251 + b".png", b"a.png", b"a.PNG", b"A.png", b"two\nlines.png", b" .png"]
+    for index, name in enumerate(names):
+        (root / os.fsdecode(name)).write_bytes(encoded(Image.new("RGB", (32, 32), (index, 0, 0))))
+    os.mkfifo(root / "pipe.png")
+    (root / "folder.png").mkdir()
+    data = load_data(folder_config(f"{root}/"), LIMITS)
+    count = len(list(root.iterdir())) - 2  # fewer than names where case does not count
+    assert len(set(data.images[:, 0, 0, 0].tolist())) == len(data) == count >= 5
+    (root / os.fsdecode(b"caf\xe9.png")).write_bytes(b"broken")
+    with pytest.raises(UserError, match=re.escape(os.fsdecode(b"the image caf\xe9.png cannot be read"))):
+        load_data(folder_config(root), LIMITS)
+
+
+def test_an_archive_by_way_of_a_link(tmp_path: Path) -> None:
+    image = encoded(Image.new("RGB", (32, 32), RED))
+    in_zip(tmp_path / "a.zip", {"x" * 300 + ".png": image, "a.png": image, "a.PNG": image})
+    (tmp_path / "link").symlink_to("a.zip")
+    assert len(load_data(folder_config(tmp_path / "link"), LIMITS)) == 3
+
+
+def test_a_member_that_was_written_again_counts_once(tmp_path: Path) -> None:
+    """As unpacking it would: the last one of a name."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        for colour in (BLUE, RED):
+            archive.writestr("a.png", encoded(Image.new("RGB", (32, 32), colour)))
+    data = load_data(folder_config(tmp_path / "a.zip"), LIMITS)
+    assert data.images[:, :, 0, 0].tolist() == [list(RED)]
+
+
+@pytest.mark.parametrize("root", ["x" * 300, "circle", "circle/deeper", "zero\0byte", "file/deeper", "pipe"])
+def test_roots_that_lead_nowhere_are_one_line(root: str, tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "file").write_bytes(b"x")
+    os.mkfifo(tmp_path / "pipe")
+    for data in (folder_config(tmp_path / root), CatConfig(name="cat64", root=str(tmp_path / root), image_size=64)):
+        with pytest.raises(UserError, match=r"there is no|cannot be reached"):
+            load_data(data, LIMITS)
+
+
 # --- hostile ----------------------------------------------------------------------------------------------------------
 
 
@@ -297,6 +513,38 @@ def test_demo_images_are_varied_and_antialiased() -> None:
 
 def test_demo_in_other_sizes() -> None:
     assert load_data(demo_config(10, 64), LIMITS).images.shape == (10, 3, 64, 64)
+    assert load_data(demo_config(2, 300), LIMITS).images.shape == (2, 3, 300, 300)  # one is more than a group's pixels
+
+
+DEMO_FINGERPRINT = "94aa8ce8c613a5e1"  # of 300 images of 32×32 from data_seed 0, on any machine
+
+
+def test_demo_images_are_pinned() -> None:
+    assert load_data(demo_config(), LIMITS).fingerprint == DEMO_FINGERPRINT
+
+
+def test_demo_images_do_not_depend_on_the_processor() -> None:
+    """Without the wide registers that this one has, PyTorch and NumPy compute as they would on an older one."""
+    from numpy._core import _multiarray_umath as numpy_core
+
+    wide = [name for name in numpy_core.__cpu_dispatch__ if numpy_core.__cpu_features__[name]]
+    if not wide and torch.backends.cpu.get_cpu_capability() == "DEFAULT":
+        pytest.skip("this processor has nothing to be switched off")
+    code = (
+        "import torch; from tests.test_data import LIMITS, demo_config, load_data; "
+        "print(torch.backends.cpu.get_cpu_capability(), load_data(demo_config(), LIMITS).fingerprint)"
+    )
+    root = Path(__file__).resolve().parent.parent
+    environment = os.environ | {"ATEN_CPU_CAPABILITY": "default", "NPY_DISABLE_CPU_FEATURES": " ".join(wide)}
+    environment["PYTHONPATH"] = str(root)
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["DEFAULT", DEMO_FINGERPRINT], run.stderr
+
+
+def test_the_sine_is_the_sine() -> None:
+    turns = np.linspace(-4, 4, 100_001)
+    assert np.abs(demo._sine(turns) - np.sin(2 * np.pi * turns)).max() < 1e-11
+    assert np.abs(demo._cosine(turns) - np.cos(2 * np.pi * turns)).max() < 1e-11
 
 
 # --- CIFAR-10 ---------------------------------------------------------------------------------------------------------
@@ -383,6 +631,30 @@ def test_cifar10_without_network_says_which_file_to_put_where(tmp_path: Path, mo
     with pytest.raises(UserError, match=rf"put the file cifar-10-python\.tar\.gz into {root}"):
         load_data(cifar10_config(root), LIMITS)
     assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    ("root", "message"),
+    [
+        ("file", r"data\.root=\S*file is a file; give the folder that holds cifar-10-python\.tar\.gz"),
+        ("file/deeper", "Not a directory"),
+        ("x" * 300, "File name too long"),
+        ("circle", "Too many levels of symbolic links"),
+        ("zero\0byte", "null byte"),
+        ("damaged", r"cifar-10-python\.tar\.gz is there, but damaged: .*Connection refused"),
+    ],
+)
+def test_cifar10_roots_that_cannot_be_used(
+    root: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "cifar-10-python.tar.gz").write_bytes(b"half of it")
+    with pytest.raises(UserError, match=rf"data=cifar10: .*{message}"):
+        load_data(cifar10_config(tmp_path / root), LIMITS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["circle", "damaged", "file"]
 
 
 # --- the tensor -------------------------------------------------------------------------------------------------------

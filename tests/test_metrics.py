@@ -1,7 +1,10 @@
 """The adapter to torch-fidelity, against torch-fidelity itself and against the formula written out again."""
 
 import http.server
+import io
+import tempfile
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from rgan_bench.metrics import (
     Collector,
     RealStatistics,
     Statistics,
+    cache_folder,
     collect,
     frechet_distance,
     kernel_distance,
@@ -218,6 +222,102 @@ def test_a_damaged_cache_is_computed_again(tmp_path: Path, damage: bytes | None)
     assert real.cached(extractor) is None
 
 
+def spoilt(values: np.ndarray) -> np.ndarray:
+    values = values.copy()
+    values.flat[1] = np.nan
+    return values
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def encrypted(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    for start in (b"PK\x03\x04", b"PK\x01\x02"):  # in each member's header, and in the directory
+        at = content.find(start) + (6 if start == b"PK\x03\x04" else 8)
+        content[at] |= 1
+    path.write_bytes(content)
+
+
+def enormous(path: Path) -> None:
+    """A member that says it has 10¹⁵ numbers."""
+    header = npy(np.zeros(1)).replace(b"(1,), }", b"(%d,), }" % 10**15)[:128]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mu.npy", header)
+
+
+ODD: dict[str, Callable[[Path, dict[str, np.ndarray]], object]] = {
+    "mu NaN": lambda path, saved: np.savez(path, **{**saved, "mu": spoilt(saved["mu"])}),
+    "sigma NaN": lambda path, saved: np.savez(path, **{**saved, "sigma": spoilt(saved["sigma"])}),
+    "features NaN": lambda path, saved: np.savez(path, **{**saved, "features": spoilt(saved["features"])}),
+    "mu a number": lambda path, saved: np.savez(path, **{**saved, "mu": 3.0}),
+    "mu of float32": lambda path, saved: np.savez(path, **{**saved, "mu": saved["mu"].astype(np.float32)}),
+    "mu of text": lambda path, saved: np.savez(path, **{**saved, "mu": saved["mu"].astype(str)}),
+    "mu of objects": lambda path, saved: np.savez(path, **{**saved, "mu": saved["mu"].astype(object)}),
+    "of other features": lambda path, saved: np.savez(
+        path, mu=np.zeros(5), sigma=np.eye(5), features=np.zeros((30, 5))
+    ),
+    "sigma of another width": lambda path, saved: np.savez(path, **{**saved, "sigma": np.eye(5)}),
+    "features of another width": lambda path, saved: np.savez(path, **{**saved, "features": saved["features"][:, :5]}),
+    "features too few": lambda path, saved: np.savez(path, **{**saved, "features": saved["features"][:5]}),
+    "no features": lambda path, saved: np.savez(path, mu=saved["mu"], sigma=saved["sigma"]),
+    "one array": lambda path, saved: path.write_bytes(npy(saved["mu"])),
+    "an encrypted member": lambda path, saved: encrypted(path),
+    "an enormous member": lambda path, saved: enormous(path),
+    "a folder": lambda path, saved: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_cache_that_holds_something_else_is_computed_again(tmp_path: Path, name: str) -> None:
+    extractor = create_extractor("pixels", CPU)
+    real = RealStatistics(noise(30, 1), None, str(tmp_path))
+    wanted = real.compute(extractor, real.batches(10), keep_features=True)
+    path = real.cache_path(extractor)
+    with np.load(path) as saved:
+        ODD[name](path, dict(saved))
+    assert real.cached(extractor, keep_features=True) is None
+    assert np.array_equal(real.compute(extractor, real.batches(10), keep_features=True).mu, wanted.mu)
+    if path.is_file():
+        assert real.cached(extractor, keep_features=True) is not None
+
+
+def test_a_home_folder_stands_for_its_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert cache_folder("~/kept") == Path("/home/somebody/kept")
+    monkeypatch.setenv("RGAN_BENCH_CACHE", "~/set")
+    assert cache_folder(None) == Path("/home/somebody/set")
+    monkeypatch.delenv("RGAN_BENCH_CACHE")
+    assert cache_folder(None) == Path("/home/somebody/.cache/rgan_bench")
+
+
+def test_without_a_home_folder_statistics_are_kept_among_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HOME not set, and a user of whom the system knows nothing."""
+
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("RGAN_BENCH_CACHE")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    said: list[str] = []
+    folder = cache_folder(None, said.append)
+    assert folder.parent == Path(tempfile.gettempdir())
+    assert said == [
+        f"no home folder: real images' statistics are kept in {folder} (fid.cache_dir=PATH chooses another place)"
+    ]
+    assert cache_folder("here", said.append) == Path("here")
+    with pytest.raises(UserError, match=r"^fid\.cache_dir=~/kept: Could not determine home directory.*without ~$"):
+        cache_folder("~/kept")
+    monkeypatch.setenv("RGAN_BENCH_CACHE", "~nobody-of-that-name/kept")
+    with pytest.raises(UserError, match=r"^RGAN_BENCH_CACHE=~nobody-of-that-name/kept: .*without ~$"):
+        cache_folder(None)
+    assert len(said) == 1
+
+
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     real = RealStatistics(noise(30, 1), None, str(tmp_path / "file"))
@@ -256,10 +356,15 @@ class Malicious:
         ("text", "not a file of weights"),
         ({"fc.weight": torch.zeros(3)}, "other weights than torch-fidelity's Inception"),
         ([1, 2], "other weights"),
+        ({"Conv2d_1a_3x3.conv.weight": 3, "fc.weight": [1]}, "other weights"),
         ({"Conv2d_1a_3x3.conv.weight": torch.zeros(32, 3, 3, 3), "fc.weight": torch.zeros(1008, 2048)}, "does not fit"),
+        (
+            {"Conv2d_1a_3x3.conv.weight": torch.zeros(32, 3, 3, 3), "fc.weight": torch.zeros(1008, 2048), 3: None},
+            "does not fit",
+        ),
         (Malicious(), "not a file of weights"),
     ],
-    ids=["missing", "text", "other", "list", "incomplete", "malicious"],
+    ids=["missing", "text", "other", "list", "no tensors", "incomplete", "numbers for names", "malicious"],
 )
 def test_wrong_weights_are_refused(content: object, message: str, tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"

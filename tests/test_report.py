@@ -1112,10 +1112,10 @@ def test_a_locale_without_unicode(in_shell: Callable) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("rgan-table > /dev/full", "stdout: cannot be written ([Errno 28] No space left on device); name a file with"),
-        ("rgan-table --format html > /dev/full", "stdout: cannot be written ([Errno 28] No space left on device); "),
+        ("rgan-table > /dev/full", "stdout: cannot be written to ([Errno 28] No space left on device)"),
+        ("rgan-table --format html > /dev/full", "stdout: cannot be written to ([Errno 28] No space left on device)"),
         ("rgan-table --out /dev/stdout > /dev/full", "--out /dev/stdout: cannot be written ([Errno 28] No space left"),
-        ("rgan-table >&-", "stdout: is closed; name a file with --out FILE"),
+        ("rgan-table >&-", "stdout: cannot be written to (it is closed)"),
     ],
 )
 def test_a_stdout_that_takes_nothing_is_one_line(line: str, message: str, in_shell: Callable) -> None:

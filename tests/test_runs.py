@@ -1,5 +1,7 @@
 import json
 import os
+import resource
+import signal
 from collections.abc import Callable
 from dataclasses import asdict
 from fnmatch import fnmatch
@@ -138,6 +140,32 @@ def test_metrics_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:
     folder.trim_metrics(3)
     folder.append_metrics({"iteration": 4})
     assert [json.loads(line)["iteration"] for line in folder.metrics.read_text().splitlines()] == [1, 2, 3, 4]
+
+
+def test_a_line_of_metrics_is_whole_or_not_there(tmp_path: Path) -> None:
+    """On a full disk half a line was left, and the next one glued to it."""
+    folder = RunFolder(tmp_path)
+    folder.append_metrics({"iteration": 1})
+    size = folder.metrics.stat().st_size
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 7, limit[1]))
+    try:
+        with pytest.raises(OSError, match=r"No space|too large"):
+            folder.append_metrics({"iteration": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    folder.append_metrics({"iteration": 3})
+    assert folder.metrics.read_text() == '{"iteration": 1}\n{"iteration": 3}\n'
+
+
+def test_grids_are_in_the_order_of_their_iterations(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.samples.mkdir()
+    for name in ("iter_900000", "iter_1000000", "iter_000009", "iter_000009_copy", "iter_x"):
+        (folder.samples / f"{name}.png").touch()
+    assert [path.stem for path in folder.grids()] == ["iter_000009", "iter_900000", "iter_1000000"]
 
 
 def test_unreadable_results_are_as_good_as_none(tmp_path: Path) -> None:

@@ -5,18 +5,36 @@ import pytest
 
 from rgan_bench.stops import Stopped, StopSignals
 
+ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+
+def handlers() -> dict[int, object]:
+    return {each: signal.getsignal(each) for each in ALL}
+
+
+@pytest.mark.parametrize("number", ALL)
 def test_the_first_signal_is_only_noted_and_the_old_handlers_come_back(number: int) -> None:
-    before = {each: signal.getsignal(each) for each in StopSignals.SIGNALS}
-    said: list[str] = []
-    with StopSignals(said.append) as stop:
+    before = handlers()
+    with StopSignals() as stop:
         assert stop.received is None
         os.kill(os.getpid(), number)
         assert stop.received == number
-        assert {each: signal.getsignal(each) for each in StopSignals.SIGNALS} == before  # a second one acts as usual
-    assert len(said) == 1
-    assert {each: signal.getsignal(each) for each in StopSignals.SIGNALS} == before
+        assert signal.getsignal(signal.SIGINT) == before[signal.SIGINT]  # a second Ctrl-C acts as usual
+        acts = number in (signal.SIGINT, signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == (before[signal.SIGTERM] if acts else signal.SIG_IGN)
+        os.kill(os.getpid(), signal.SIGHUP)  # a closed terminal sends it twice: the save must not be cut short
+        assert stop.received == number
+    assert handlers() == before
+
+
+def test_nohup_stays_deaf_to_a_hangup() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.received is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_what_may_be_broken_off_is_broken_off_at_once() -> None:

@@ -21,7 +21,8 @@ from rgan_bench.config import config_dir, validate
 from rgan_bench.errors import UserError
 from rgan_bench.locks import Busy, held
 from rgan_bench.schema import Config
-from rgan_bench.sweep import Outcome, Sweep, duration, exit_status, expand
+from rgan_bench.standing import Answer
+from rgan_bench.sweep import Outcome, Sweep, differences, duration, exit_status, expand
 from tests.conftest import TINY
 
 # --- the cells of the paper, written independently of the YAML --------------------------------------------------------
@@ -132,7 +133,7 @@ def test_what_is_swept_stays_overridable() -> None:
     OmegaConf.update(config, "hydra.overrides.task", ["sweep=table2", "loss=sgan,wgangp", "seed=1,2", "arch.width=8"])
     cells = expand(config)
     assert len(cells) == 4 * 2 * 2
-    assert cells[0] == "experiment=table2_lr1e-3 loss=sgan seed=1"
+    assert differences(config, cells)[0] == ["experiment=table2_lr1e-3", "loss=sgan", "seed=1"]
 
 
 def test_spectral_sgan_without_spectral_norm_is_refused(compose_config: Callable[..., Config]) -> None:
@@ -181,9 +182,9 @@ def test_the_same_sweep_again_runs_only_what_is_missing(rgan_train: Callable) ->
     before = {path: path.stat().st_mtime_ns for path in Path("outputs").glob("*/*.json")}
     status, out, _ = rgan_train("-m", *FAST, "loss=sgan,lsgan,hinge")
     assert status == 0
-    assert [outcome.status for outcome in last_sweep().outcomes()] == ["finished already"] * 2 + ["finished"]
+    assert [outcome.status for outcome in last_sweep().outcomes()] == ["already finished"] * 2 + ["finished"]
     assert all(path.stat().st_mtime_ns == written for path, written in before.items())
-    assert out.count("finished already; more train.iterations would train on") == 2
+    assert out.count("already finished at 2; more train.iterations would train on") == 2
 
 
 def test_finished_cells_are_skipped_without_torch(rgan_train: Callable) -> None:
@@ -219,7 +220,7 @@ def test_one_bad_cell_does_not_stop_the_others(rgan_train: Callable, monkeypatch
     assert results()["sgan"]["failure"] == "RuntimeError: the device is on fire"
     monkeypatch.setattr(experiment, "train", real)
     assert rgan_train("-m", *FAST, "loss=sgan,hinge")[0] == 0  # a broken one runs again
-    assert [outcome.status for outcome in last_sweep().outcomes()] == ["finished", "finished already"]
+    assert [outcome.status for outcome in last_sweep().outcomes()] == ["finished", "already finished"]
 
 
 def test_a_cell_that_diverges_is_told_with_its_iteration(rgan_train: Callable) -> None:
@@ -256,7 +257,7 @@ def test_a_killed_sweep_goes_on_where_it_was() -> None:
     done = subprocess.run([*SWEEP, *SLOW, "loss=sgan,lsgan,hinge"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     first, second, third = last_sweep().outcomes()
-    assert (first.status, second.status, third.status) == ("finished already", "finished", "finished")
+    assert (first.status, second.status, third.status) == ("already finished", "finished", "finished")
     assert re.search(r"from iteration (20|40) to iteration 60", done.stdout)
     for loss in ("sgan", "lsgan", "hinge"):
         assert iterations_logged(loss) == list(range(1, 61))
@@ -275,7 +276,7 @@ def test_two_sweeps_at_once_never_run_a_cell_twice(launcher: str) -> None:
     ]
     texts = [process.communicate(timeout=240) for process in processes]
     statuses = [[outcome.status for outcome in Sweep(Path(name)).outcomes()] for name in ("one", "two")]
-    allowed = {"finished", "finished already", "running elsewhere"}
+    allowed = {"finished", "already finished", "running elsewhere"}
     assert set(statuses[0]) | set(statuses[1]) <= allowed, (statuses, texts)
     for cell in zip(*statuses, strict=True):
         assert cell.count("finished") == 1, statuses
@@ -320,16 +321,16 @@ def test_a_run_that_another_process_finished_in_the_meantime_is_left_alone(
     rgan_train(*TINY)
     (folder,) = Path("outputs").iterdir()
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*") if path.is_file() and path.name != ".lock"}
-    real, calls = cli.RunFolder.finished_result, []
+    real, calls = cli.answer, []
 
-    def too_early(self: object, iterations: int) -> dict | None:
-        calls.append(iterations)
-        return None if len(calls) == 1 else real(self, iterations)
+    def too_early(*arguments: object) -> Answer | None:
+        calls.append(arguments)
+        return None if len(calls) == 1 else real(*arguments)
 
-    monkeypatch.setattr(cli.RunFolder, "finished_result", too_early)
+    monkeypatch.setattr(cli, "answer", too_early)
     status, out, _ = rgan_train(*TINY)
     assert status == 0
-    assert "finished by another process in the meantime" in out
+    assert "already finished at 4" in out
     assert {
         path: path.stat().st_mtime_ns for path in folder.rglob("*.*") if path.is_file() and path.name != ".lock"
     } == before
@@ -354,7 +355,7 @@ def test_exit_statuses() -> None:
     def status(*names: str) -> int:
         return exit_status([Outcome(name, exit_status=143 if name == "interrupted" else 1) for name in names])
 
-    assert status("finished", "finished already") == 0
+    assert status("finished", "already finished") == 0
     assert status("finished", "diverged") == 1
     assert status("running elsewhere") == 1
     assert status("interrupted", "not started") == 143

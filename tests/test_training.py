@@ -1,5 +1,6 @@
 """The steps against the same step written without the house's parts, and what the loop draws."""
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -62,6 +63,26 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(overrides: tuple[str
     resumed = TrainState.new(config, CPU)
     resumed.load_state_dict(saved)
     assert_same_state(trained(config, 5, resumed), whole)
+
+
+@pytest.mark.parametrize("case", range(8))
+def test_resuming_is_bitwise_for_odd_shapes_too(case: int, tiny_config: Tiny) -> None:
+    """Kernels choose by alignment: `arch.latent_dim=5 train.batch_size=3` from 5 to 16 differed from 0 to 16."""
+    chance = random.Random(case)
+    shapes = {
+        "arch.latent_dim": chance.choice((1, 3, 5, 7, 13, 33)),
+        "train.batch_size": chance.choice((1, 2, 3, 5, 7)),
+        "arch.width": chance.randint(1, 7),
+        "arch.pac": chance.choice((1, 1, 2, 3)),
+        "optim.n_d": chance.choice((1, 1, 2)),
+        "loss": chance.choice(("sgan", "rasgan", "wgangp", "rsgan_gp")),
+    }
+    settings = [f"{key}={value}" for key, value in shapes.items()]
+    stop = chance.randint(1, 34)  # within the first block of draws, and beyond it
+    config = tiny_config("arch.latent_dim=5", "train.batch_size=3", *(settings if case else ()), "train.iterations=36")
+    resumed = TrainState.new(config, CPU)
+    resumed.load_state_dict(trained(config, stop).state_dict())
+    assert_same_state(trained(config, 36, resumed), trained(config, 36))
 
 
 @pytest.mark.parametrize("name", ["rasgan", "sgan", "rsgan_gp"])

@@ -3,6 +3,7 @@
 import urllib.error
 import urllib.request
 import zipfile
+from http.client import HTTPException
 from pathlib import Path
 
 from tqdm import tqdm
@@ -13,6 +14,7 @@ BASE_URL = "https://archive.org/download/CAT_DATASET/"
 FILES = ("CAT_DATASET_01.zip", "CAT_DATASET_02.zip", "00000003_015.jpg.cat")
 CHUNK = 1 << 20
 TRIES = 5  # in a row without a single new byte
+FAILURES = (OSError, HTTPException)  # urllib's are among the first; the second are answers that are no HTTP
 
 
 def download(folder: Path) -> None:
@@ -28,7 +30,7 @@ def download(folder: Path) -> None:
             part = path.with_name(name + ".part")
             try:
                 fetch(BASE_URL + name, part)
-            except OSError as error:  # urllib's errors are among them
+            except FAILURES as error:
                 raise UserError(
                     f"--download: cannot get {BASE_URL + name} ({one_line(error)}); call it again to resume, or fetch "
                     f"the file elsewhere and put it into {folder}"
@@ -46,10 +48,10 @@ def fetch(url: str, part: Path) -> None:
             try:
                 if _fetch_on(url, part, bar):
                     return
-                problem: OSError = ConnectionError(f"the connection broke off after {_size(part):,} bytes")
+                problem: Exception = ConnectionError(f"the connection broke off after {_size(part):,} bytes")
             except urllib.error.HTTPError:
                 raise  # the server has answered: asking again will not change that
-            except OSError as error:
+            except FAILURES as error:
                 problem = error
             fruitless = 0 if _size(part) > before else fruitless + 1
             if fruitless == TRIES:
@@ -92,7 +94,7 @@ def check_whole(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             bad = archive.testzip()
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # damage can look like many things: an unknown compression, a password
         bad = one_line(error)
     if bad is not None:
         path.unlink()

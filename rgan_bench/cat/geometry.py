@@ -2,6 +2,9 @@
 
 Source: the preparation of arXiv 1807.00734 (table 3). Landmarks are a flat list of 18 numbers, x and y of the left eye,
 the right eye, the mouth, three points of the left ear and three of the right.
+
+Sums and products stand in the order of the author's script: a corner is cut off to a whole pixel, and where it lies on
+one, the last bit decides which.
 """
 
 import math
@@ -9,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 NUM_POINTS = 9
-EYE_LINE = 0.4  # of the square's height above the eyes
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,11 @@ def face_crop(landmarks: Sequence[float], photo_width: int, photo_height: int) -
 
     first_ear, last_ear = (turned_x(landmarks[2 * point : 2 * point + 2], centre, angle) for point in (3, 8))
     side = abs(last_ear - first_ear)
-    left, top = centre[0] - side / 2, centre[1] - side * EYE_LINE
+    left, top = centre[0] - side / 2, centre[1] - side * 2 / 5
     right, bottom = left + side, top + side
     return FaceCrop(
         centre=centre,
-        degrees=math.degrees(angle),
+        degrees=angle * 180 / math.pi,
         left=int(max(left, 0)),
         top=int(max(top, 0)),
         right=min(int(right), photo_width),
@@ -77,7 +79,7 @@ def face_crop(landmarks: Sequence[float], photo_width: int, photo_height: int) -
 def turned_x(point: Sequence[float], centre: tuple[float, float], angle: float) -> float:
     """x of a point after the turn that levels a line of this angle (radians, y pointing down)."""
     x, y = point[0] - centre[0], point[1] - centre[1]
-    return centre[0] + x * math.cos(angle) + y * math.sin(angle)
+    return x * math.cos(angle) + y * math.sin(angle) + centre[0]
 
 
 def parse_landmarks(text: str) -> list[float]:

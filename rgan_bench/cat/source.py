@@ -8,29 +8,79 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from threading import Lock
 
-from rgan_bench.errors import UserError, one_line
-from rgan_bench.files import read_bounded, read_member
+from rgan_bench.errors import UserError
+from rgan_bench.files import is_folder, is_hidden, names_below, read_below, read_member, reason
 
 # The published archives annotate a photo that is not theirs, and lack one annotation, which is published beside them.
 STRAY_ANNOTATION = "00000003_019.jpg.cat"
 ADDED_ANNOTATION = "00000003_015.jpg.cat"
 
-Reader = Callable[[], bytes]
+
+@dataclass(frozen=True)
+class CatFile:
+    """A photo or an annotation.
+
+    Attributes:
+        name: without folders.
+        place: with them, and with the archive that holds it, for people.
+        read: gives the content.
+    """
+
+    name: str
+    place: str
+    read: Callable[[], bytes]
 
 
 @dataclass
 class CatFiles:
-    """Names → how to read them. Names are those of the files, without folders: CAT's are unique.
+    """Names in lower case, without folders → all files of that name, in the order in which they were found: CAT's names
+    are unique, but the same photo may be given unpacked and in its archive.
 
     Attributes:
-        photos: `NAME.jpg`.
-        annotations: `NAME.jpg.cat`.
+        photos: `name.jpg`.
+        annotations: `name.jpg.cat`.
         repaired: names of annotations dropped and added.
     """
 
-    photos: dict[str, Reader] = field(default_factory=dict)
-    annotations: dict[str, Reader] = field(default_factory=dict)
+    photos: dict[str, list[CatFile]] = field(default_factory=dict)
+    annotations: dict[str, list[CatFile]] = field(default_factory=dict)
     repaired: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What counts of several files of one name: the first that can be read.
+
+    Attributes:
+        others: those that are not the same, and what they are instead.
+    """
+
+    file: CatFile
+    content: bytes
+    others: list[tuple[CatFile, str]]
+
+
+def read_first(files: list[CatFile]) -> Reading:
+    """
+    Raises:
+        Exception: none can be read; why the first cannot. An archive may fail in many ways.
+    """
+    used: tuple[CatFile, bytes] | None = None
+    others, failures = [], []
+    for file in files:
+        try:
+            content = file.read()
+        except Exception as error:
+            failures.append(error)
+            others.append((file, f"cannot be read ({reason(error)})"))
+            continue
+        if used is None:
+            used = file, content
+        elif content != used[1]:
+            others.append((file, "has other content"))
+    if used is None:
+        raise failures[0]
+    return Reading(*used, others)
 
 
 def find_files(sources: Iterable[Path], max_bytes: int) -> CatFiles:
@@ -45,16 +95,16 @@ def find_files(sources: Iterable[Path], max_bytes: int) -> CatFiles:
     sources = list(sources)
     found = CatFiles()
     for source in sources:
-        if not source.exists():
-            raise UserError(f"--source {source}: there is no such folder or .zip; --download fetches the archives")
-        if source.is_dir():
-            for path in sorted(source.rglob("*")):
-                if path.suffix.lower() == ".zip":
-                    _add_zip(found, path, max_bytes)
-                elif path.is_file():
-                    _add(found, path.name, partial(read_bounded, path, max_bytes))
-        else:
+        try:
+            folder = is_folder(source)
+        except OSError as error:
+            raise UserError(f"--source {source}: cannot be reached ({reason(error)})") from error
+        if folder:
+            _add_folder(found, source, max_bytes)
+        elif source.is_file():
             _add_zip(found, source, max_bytes)
+        else:
+            raise UserError(f"--source {source}: there is no such folder or .zip; --download fetches the archives")
     if not found.photos:
         names = " ".join(map(str, sources))
         raise UserError(f"--source {names}: no photos (*.jpg) in there; give CAT's archives or folders CAT_00 … CAT_06")
@@ -74,32 +124,41 @@ def _repair(found: CatFiles) -> None:
         found.repaired.append(f"{ADDED_ANNOTATION} added")
 
 
+def _add_folder(found: CatFiles, folder: Path, max_bytes: int) -> None:
+    def unlisted(name: str, error: OSError) -> None:
+        raise UserError(
+            f"--source {folder}: the folder {name or '.'} cannot be listed ({reason(error)}), so its photos would be "
+            "missing; mend it, or remove it"
+        ) from error
+
+    for name in sorted(names_below(folder, unlisted)):
+        if name.lower().endswith(".zip"):
+            _add_zip(found, folder / name, max_bytes)
+        else:
+            _add(found, str(folder / name), partial(read_below, folder, name, max_bytes))
+
+
 def _add_zip(found: CatFiles, path: Path, max_bytes: int) -> None:
     try:
         archive = zipfile.ZipFile(path)  # stays open: photos are read from it while threads work
-        names = archive.namelist()
+        names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
     except Exception as error:  # what the directory of a broken archive says can fail in many ways
         raise UserError(
-            f"--source {path}: not a whole .zip ({one_line(error)}); remove it, and --download fetches it anew"
+            f"--source {path}: not a whole .zip ({reason(error)}); remove it, and --download fetches it anew"
         ) from error
     lock = Lock()
 
-    def reader(member: str) -> Reader:
-        def read() -> bytes:
-            with lock:
-                return read_member(archive, member, max_bytes)
+    def read(member: str) -> bytes:
+        with lock:
+            return read_member(archive, member, max_bytes)
 
-        return read
-
-    for member in names:
-        _add(found, PurePosixPath(member).name, reader(member), hidden="__MACOSX" in member)
+    for member in dict.fromkeys(names):
+        if not any(map(is_hidden, PurePosixPath(member).parts)):
+            _add(found, f"{path}/{member}", partial(read, member))
 
 
-def _add(found: CatFiles, name: str, reader: Reader, hidden: bool = False) -> None:
-    if hidden or name.startswith("."):
-        return
-    lower = name.lower()
-    if lower.endswith(".jpg"):
-        found.photos.setdefault(name, reader)  # the same photo unpacked and in an archive counts once
-    elif lower.endswith(".jpg.cat"):
-        found.annotations.setdefault(name, reader)
+def _add(found: CatFiles, place: str, read: Callable[[], bytes]) -> None:
+    name = PurePosixPath(place).name
+    for suffix, kind in ((".jpg", found.photos), (".jpg.cat", found.annotations)):
+        if name.lower().endswith(suffix):
+            kind.setdefault(name.lower(), []).append(CatFile(name, place, read))

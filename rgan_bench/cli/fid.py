@@ -3,22 +3,26 @@
 import argparse
 import dataclasses
 import json
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rgan_bench.config import group_options, load_group_option, root_defaults
 from rgan_bench.console import RANK_DEFICIENT, score_label
-from rgan_bench.errors import UserError, one_line, shown_as_one_line
-from rgan_bench.schema import CHECKS, FEATURES, DemoConfig, FidConfig, FolderConfig, LimitsConfig
+from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
+from rgan_bench.fid_json import Row, remember
+from rgan_bench.schema import CHECKS, FEATURES, Cifar10Config, DemoConfig, FidConfig, FolderConfig, LimitsConfig
+from rgan_bench.stops import interrupts_raise
+from rgan_bench.streams import prepare_streams
 
 if TYPE_CHECKING:
-    from rgan_bench.data.dataset import ImageDataset
     from rgan_bench.scoring import Scorer
 
 
 def main() -> None:
+    prepare_streams(tolerant=False)
     with shown_as_one_line("rgan-fid"):
         run(parser().parse_args())
 
@@ -41,27 +45,28 @@ def parser() -> argparse.ArgumentParser:
     add("--batch-norm", choices=("batch", "running"), help="batch: batch statistics, as the paper sampled")
     add("--batch-size", type=int, metavar="N", help="images drawn at a time")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    add("--json", action="store_true", help="print one JSON list, and nothing else, on stdout")
+    add("--json", action="store_true", help="print one JSON list, and nothing else, on stdout; errors are entries too")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
     check(arguments)
-    from rgan_bench.devices import keep_freed_memory, resolve_device  # torch: only once the arguments are right
-
-    device = resolve_device(arguments.device)
-    if device.type == "cpu":
-        keep_freed_memory()
-    bench = Bench(arguments, device)
-    rows = [row for path in arguments.paths for row in bench.rows(path)]
+    # What can be seen to be wrong is said before the long work starts; the other paths are scored all the same.
+    refused = {path: found for path in arguments.paths if (found := attempt(path, check_path, path, arguments))}
+    bench = Bench(arguments) if set(arguments.paths) - set(refused) else None
+    rows: list[Row] = []
+    for path in arguments.paths:
+        rows += bench.rows(path) if bench is not None and path not in refused else refused[path]
     if arguments.json:
-        print(json.dumps(rows, indent=2))
-    else:
-        print_table(rows)
+        print(json.dumps(rows, indent=2, allow_nan=False))
+    elif scored := [row for row in rows if "error" not in row]:
+        print_table(scored)
+    if any("error" in row for row in rows):
+        sys.exit(2)
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """The ranges of `rgan-train`'s fid keys, and that every path is there."""
+    """The ranges of `rgan-train`'s fid keys, and that the real images are there."""
     if arguments.features is not None:
         arguments.features = arguments.features.split(",")
     for option in ("features", "num_samples", "num_real", "batch_size", "device"):
@@ -70,120 +75,174 @@ def check(arguments: argparse.Namespace) -> None:
         if complaint:
             shown = ",".join(value) if option == "features" else value
             raise UserError(f"--{option.replace('_', '-')} {shown}: {complaint}")
-    for path in arguments.paths:
-        if not path.exists():
-            raise UserError(f"{path}: there is no such file or folder")
-        if not is_checkpoint(path) and not is_run_folder(path) and arguments.data is None:
+    reference(arguments.data)
+
+
+def check_path(path: Path, arguments: argparse.Namespace) -> list[Row]:
+    """That there is something, that it can be scored, and that no option is without a meaning for it.
+
+    Raises:
+        OSError, UserError: there is not.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file or folder")
+    if is_run_folder(path):
+        folder = path / "checkpoints"
+        if arguments.all and not any(folder.glob("iter_*.pt")):
+            raise no_periodic(path)
+        if not arguments.all and not any((folder / name).exists() for name in ("last.pt", "previous.pt")):
+            raise UserError(f"{folder / 'last.pt'}: there is no such checkpoint")
+    elif not is_checkpoint(path):
+        if arguments.data is None:
             raise UserError(
                 f"{path}: neither a checkpoint (.pt) nor a run folder; to score it as images, "
                 "name the real ones with --data"
             )
+        for option in ("num_samples", "batch_norm"):
+            if getattr(arguments, option) is not None:
+                raise UserError(
+                    f"{path}: holds images, and all of them are scored as they are; leave out "
+                    f"--{option.replace('_', '-')}, which is for generators"
+                )
+    return []
+
+
+def no_periodic(path: Path) -> UserError:
+    return UserError(f"{path}: has no checkpoints/iter_*.pt; without --all its last.pt is scored")
 
 
 def is_checkpoint(path: Path) -> bool:
-    return path.suffix == ".pt"
+    return path.suffix == ".pt" and not path.is_dir()
 
 
 def is_run_folder(path: Path) -> bool:
     return (path / "checkpoints").is_dir()
 
 
+def reference(data: str | None) -> Any:
+    """The data config that --data means; None without --data.
+
+    Raises:
+        UserError: it means none.
+    """
+    if data is None:
+        return None
+    try:
+        if data and Path(data).exists():
+            return FolderConfig(name="folder", root=data, image_size=None, on_corrupt="error")
+    except OSError as error:
+        raise UserError(f"--data {data}: cannot be opened ({one_line(error)})") from error
+    if data == "demo":
+        return DemoConfig(**load_group_option("data", "demo"))
+    if data == "cifar10":
+        return Cifar10Config(**load_group_option("data", "cifar10"))
+    known = ", ".join(option for option in group_options("data") if option != "folder")
+    raise UserError(f"--data {data}: there is no such folder or .zip; give one, or one of: {known}")
+
+
+def attempt(path: Path, work: Callable[..., list[Row]], *arguments: Any) -> list[Row]:
+    """The rows that `work` gives; where it fails, that is said, and a row with the error stands for them."""
+    try:
+        return work(*arguments)
+    except Exception as error:  # one path of several: whatever is wrong with it, the others are scored
+        if full_errors_wanted():
+            raise
+        text = one_line(error).removeprefix("PATH=")
+        if not isinstance(error, UserError):
+            text = f"cannot be scored ({type(error).__name__}: {text}); HYDRA_FULL_ERROR=1 shows where"
+        text = text if text.startswith((f"{path}:", f"{path}/")) else f"{path}: {text}"
+        show("rgan-fid", UserError(text))
+        return [{"path": str(path), "error": text}]
+
+
 class Bench:
     """Loads each data set and each extractor once, however many paths are scored."""
 
-    def __init__(self, arguments: argparse.Namespace, device: Any) -> None:
-        self.arguments, self.device = arguments, device
-        self.datasets: dict[str, ImageDataset] = {}
-        self.scorers: dict[str, Scorer] = {}
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        from rgan_bench.devices import keep_freed_memory, resolve_device  # torch: only once the arguments are right
 
-    def rows(self, path: Path) -> Iterator[dict[str, Any]]:
+        interrupts_raise()
+        self.arguments = arguments
+        self.device = resolve_device(arguments.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.reference = reference(arguments.data)
+        self.made: dict[str, Any] = {}
+
+    def rows(self, path: Path) -> list[Row]:
         """One an extractor, for each checkpoint that the path means, or for its images."""
-        if is_checkpoint(path) or is_run_folder(path):
-            for checkpoint in self.checkpoints(path):
-                yield from self.score_checkpoint(checkpoint)
-        else:
-            yield from self.score_images(path)
+        score = self.score_run if is_run_folder(path) else self.score_images
+        return attempt(path, self.score_checkpoint if is_checkpoint(path) else score, path)
 
-    def checkpoints(self, path: Path) -> list[Path]:
+    def score_run(self, path: Path) -> list[Row]:
         from rgan_bench.checkpoint import last_checkpoint
+        from rgan_bench.store import CheckpointStore
 
-        if not (self.arguments.all and path.is_dir()):
-            return [last_checkpoint(path)]
-        found = sorted((path / "checkpoints").glob("iter_*.pt"))
-        if not found:
-            raise UserError(f"{path}: has no checkpoints/iter_*.pt; without --all its last.pt is scored")
-        return found
+        store = CheckpointStore(path / "checkpoints", keep=None)
+        checkpoints = store.periodic() if self.arguments.all else [last_checkpoint(path)]
+        if not checkpoints:
+            raise no_periodic(path)
+        return [row for each in checkpoints for row in attempt(each, self.score_checkpoint, each)]
 
-    def score_checkpoint(self, path: Path) -> list[dict[str, Any]]:
+    def score_checkpoint(self, path: Path) -> list[Row]:
         from rgan_bench.checkpoint import config_of, generator_of, load_checkpoint
+        from rgan_bench.sampling import NotFinite
 
         content = load_checkpoint(path)
         config = config_of(content, path)
         generator = generator_of(content, config, path).to(self.device)
-        scorer = self.scorer(self.fid(config.fid), self.reference() or config.data, config.limits)
+        scorer = self.scorer(self.fid(config.fid), self.reference or config.data, config.limits)
         if scorer.data.image_size != config.data.image_size:
             raise UserError(
                 f"{path}: makes images of {config.data.image_size} px, the real ones have {scorer.data.image_size} px; "
                 "choose others with --data"
             )
         self.say(f"scoring {path} (iteration {content['iteration']:,})")
-        scores = scorer.score(generator, config.seed)
-        rows = [
-            row(path, content["iteration"], name, value, scorer.protocols()[name].as_dict())
-            for name, value in scores.items()
-        ]
-        remember(path, rows)
-        return rows
+        try:
+            scores = scorer.score(generator, config.seed)
+        except NotFinite as error:
+            raise UserError(f"{path}: cannot be scored: {error}") from error
+        found = rows_of(path, content["iteration"], scores, scorer.protocols())
+        remember(path, found, lambda text: self.say(f"rgan-fid: warning: {text}"))
+        return found
 
-    def score_images(self, path: Path) -> list[dict[str, Any]]:
+    def score_images(self, path: Path) -> list[Row]:
         from rgan_bench.data.folder import load_images
 
-        reference = self.reference()
-        assert reference is not None  # check() saw to it
         limits = LimitsConfig(**root_defaults()["limits"])
-        scorer = self.scorer(self.fid(default_fid()), reference, limits)
+        scorer = self.scorer(self.fid(default_fid()), self.reference, limits)
         images = load_images(path, scorer.data.image_size, limits, key="PATH").to(self.device)
         self.say(f"scoring {path} ({len(images):,} images)")
-        rows = []
-        protocols = scorer.protocols("none", len(images))
-        for name, value in scorer.score_images(images).items():
-            rows.append(row(path, None, name, value, protocols[name].as_dict()))
-        return rows
+        return rows_of(path, None, scorer.score_images(images), scorer.protocols("none", len(images)))
 
     def fid(self, fid: FidConfig) -> FidConfig:
         """These settings, replaced by what the command line says."""
         names = ("features", "weights", "num_samples", "num_real", "batch_norm", "batch_size")
         given = {name: getattr(self.arguments, name) for name in names if getattr(self.arguments, name) is not None}
-        return dataclasses.replace(fid, **given)
-
-    def reference(self) -> Any:
-        """The data config that --data means; None without --data."""
-        data = self.arguments.data
-        if data is None:
-            return None
-        if Path(data).exists():
-            return FolderConfig(name="folder", root=data, image_size=None, on_corrupt="error")
-        if data == "demo":
-            return DemoConfig(**load_group_option("data", "demo"))
-        if data == "cifar10":
-            from rgan_bench.schema import Cifar10Config
-
-            return Cifar10Config(**load_group_option("data", "cifar10"))
-        known = ", ".join(option for option in group_options("data") if option != "folder")
-        raise UserError(f"--data {data}: there is no such folder or .zip; give one, or one of: {known}")
+        fid = dataclasses.replace(fid, **given)
+        if "weights" in given and "inception" not in fid.features:
+            raise UserError(f"--weights is for inception, and this is scored with {', '.join(fid.features)}")
+        return fid
 
     def scorer(self, fid: FidConfig, data: Any, limits: LimitsConfig) -> "Scorer":
         from rgan_bench.data import load_data
         from rgan_bench.scoring import Scorer
 
-        data_key = repr(data)
-        if data_key not in self.datasets:
-            self.datasets[data_key] = load_data(data, limits).to(self.device)
         fid = dataclasses.replace(fid, every=None)  # no part of how a score is computed
-        key = repr((fid, data_key))
-        if key not in self.scorers:
-            self.scorers[key] = Scorer(fid, self.datasets[data_key], self.device, self.say)
-        return self.scorers[key]
+        images = self.once(lambda: load_data(data, limits).to(self.device), data, limits)
+        return self.once(lambda: Scorer(fid, images, self.device, self.say), fid, data, limits)
+
+    def once(self, make: Callable[[], Any], *key: Any) -> Any:
+        """What `make` makes, or the error that it ended in: it is not tried again for each path."""
+        name = repr(key)
+        if name not in self.made:
+            try:
+                self.made[name] = make()
+            except UserError as error:
+                self.made[name] = error
+        if isinstance(self.made[name], UserError):
+            raise self.made[name]
+        return self.made[name]
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -193,33 +252,26 @@ def default_fid() -> FidConfig:
     return FidConfig(**root_defaults()["fid"])
 
 
-def row(path: Path, iteration: int | None, name: str, value: float, protocol: dict[str, Any]) -> dict[str, Any]:
-    return {"path": str(path), "iteration": iteration, "score": name, "value": value, "protocol": protocol}
+def rows_of(path: Path, iteration: int | None, scores: dict[str, float], protocols: dict[str, Any]) -> list[Row]:
+    if not all(map(math.isfinite, scores.values())):
+        raise UserError(f"{path}: its score came out as {scores}")
+    return [
+        {
+            "path": str(path),
+            "iteration": iteration,
+            "score": name,
+            "value": value,
+            "protocol": protocols[name].as_dict(),
+        }
+        for name, value in scores.items()
+    ]
 
 
-def remember(checkpoint: Path, rows: list[dict[str, Any]]) -> None:
-    """Writes `fid.json` beside the checkpoint: the newest value for each checkpoint there and each protocol."""
-    from rgan_bench.files import write_text_atomically
-
-    path = checkpoint.with_name("fid.json")
-    try:
-        known = json.loads(path.read_text())
-    except (OSError, ValueError):
-        known = []
-    entries = [{**entry, "path": checkpoint.name} for entry in rows]
-    replaced = {(entry["path"], entry["protocol"]["fingerprint"]) for entry in entries}
-    kept = [entry for entry in known if (entry["path"], entry["protocol"]["fingerprint"]) not in replaced]
-    try:
-        write_text_atomically(path, json.dumps(kept + entries, indent=2) + "\n")
-    except OSError as error:
-        print(f"rgan-fid: warning: cannot write {path} ({one_line(error)})", file=sys.stderr)
-
-
-def print_table(rows: list[dict[str, Any]]) -> None:
+def print_table(rows: list[Row]) -> None:
     header = ("path", "iteration", "score", "value", "fakes", "real", "batch norm")
     table = [header] + [
         (
-            entry["path"],
+            entry["path"].encode(errors="backslashreplace").decode(),  # a name need not be UTF-8
             "" if entry["iteration"] is None else f"{entry['iteration']:,}",
             score_label(entry["score"], entry["protocol"]),
             f"{entry['value']:.4g}" if abs(entry["value"]) < 1000 else f"{entry['value']:.1f}",

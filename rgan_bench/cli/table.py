@@ -2,7 +2,6 @@
 
 import argparse
 import codecs
-import contextlib
 import json
 import os
 import stat
@@ -10,6 +9,8 @@ import sys
 from pathlib import Path
 
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
+from rgan_bench.stops import interrupts_raise
+from rgan_bench.streams import prepare_streams
 
 KINDS = ("auto", "table1", "table2", "table3", "sweep")
 FORMATS = ("markdown", "csv", "latex", "html", "json")
@@ -17,6 +18,7 @@ ASCII = {"±": "+-", "−": "-", "—": "-", "…": "...", "×": "x", "→": "->
 
 
 def main() -> None:
+    prepare_streams(tolerant=False)
     with shown_as_one_line("rgan-table"):
         run(parser().parse_args())
 
@@ -41,6 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     from rgan_bench.report.reading import find_runs
     from rgan_bench.report.tables import make_tables
 
+    interrupts_raise()
     runs = find_runs(arguments.outputs, say)
     tables = make_tables(runs, arguments.table)
     if not tables:
@@ -49,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     text = render(tables, arguments.format)
     if arguments.out is None:
-        write_to_stdout(text, arguments.format)
+        sys.stdout.write(in_encoding(text, sys.stdout.encoding or "utf-8", arguments.format))
         return
     out = printable(arguments.out)
     try:
@@ -78,10 +81,7 @@ def render(tables: list, form: str) -> str:
 
 
 def say(text: str) -> None:
-    """On stderr. The table comes out whether anybody listens there or not."""
-    if sys.stderr is not None:  # print would take stdout for it
-        with contextlib.suppress(OSError):
-            print(f"rgan-table: {text}", file=sys.stderr, flush=True)
+    print(f"rgan-table: {text}", file=sys.stderr, flush=True)
 
 
 def write_to(path: Path, text: str) -> None:
@@ -115,24 +115,6 @@ def is_open_as(descriptor: int, there: os.stat_result) -> bool:
 def write_into(where: Path | int, text: str) -> None:
     with open(where, "wb", closefd=not isinstance(where, int)) as file:
         file.write(text.encode())
-
-
-def write_to_stdout(text: str, form: str) -> None:
-    """
-    Raises:
-        UserError: stdout is closed, or full.
-    """
-    if sys.stdout is None:
-        raise UserError("stdout: is closed; name a file with --out FILE")
-    try:
-        sys.stdout.write(in_encoding(text, sys.stdout.encoding or "utf-8", form))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except (OSError, ValueError) as error:
-        with contextlib.suppress(OSError, ValueError):  # what is left in its buffer would fail once more at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise UserError(f"stdout: cannot be written ({one_line(error)}); name a file with --out FILE") from error
 
 
 def in_encoding(text: str, encoding: str, form: str) -> str:

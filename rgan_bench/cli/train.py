@@ -17,17 +17,22 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rgan_bench.config import config_dir, unknown_key, unknown_option, validate
-from rgan_bench.console import print_outcome
+from rgan_bench.console import print_outcome, score_label
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
 from rgan_bench.locks import Busy
 from rgan_bench.runs import RunFolder
+from rgan_bench.standing import Answer, answer
+from rgan_bench.stops import interrupts_raise
+from rgan_bench.streams import prepare_streams
 from rgan_bench.sweep import Outcome, Sweep, WatchSweep, exit_status, outcome_of, print_sweep
 
 EXIT_DIVERGED = 3
+EXIT_NOT_SCORED = 4
 
 
 def main() -> None:
     """The entry point. Errors come as one line, unless HYDRA_FULL_ERROR=1."""
+    prepare_streams(tolerant=True)  # training goes on when nobody listens any more
     full = full_errors_wanted()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing: the one line is ours to write
     done: list[Outcome] = []
@@ -75,6 +80,7 @@ def check_arguments(arguments: list[str]) -> None:
 
 def run_cell(composed: DictConfig) -> None:
     """One cell of a sweep. Whatever happens to it is recorded, and none of it stops the others."""
+    prepare_streams(tolerant=True)  # in another process, with some launchers
     settings = HydraConfig.get()
     sweep, number = Sweep(Path(settings.sweep.dir)), settings.job.num
     if sweep.stopped.exists():
@@ -82,38 +88,40 @@ def run_cell(composed: DictConfig) -> None:
     else:
         print(f"\n{sweep.where_it_stands(number)}", flush=True)
         try:
-            outcome = run(composed, full=False, brief=True)
+            outcome = run(composed, full=False, brief=True, wait=sweep.shares_its_run(number))
         except Exception as error:  # a bug or a full device must not cost the cells to come
             traceback.print_exc()
             outcome = Outcome("failed", reason=one_line(f"{type(error).__name__}: {error}"), exit_status=1)
-    if outcome.status == "interrupted":
+    # Where cells run one by one, or side by side on this machine, who stops one means all. On a cluster each has its
+    # own time limit, and may be preempted alone.
+    if outcome.status == "interrupted" and re.search(r"basic|joblib", settings.launcher._target_, re.IGNORECASE):
         sweep.stopped.touch()
     sweep.record(replace(outcome, number=number, overrides=sweep.cells()[number]))
 
 
-def run(composed: DictConfig, *, full: bool, brief: bool = False) -> Outcome:
+def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = False) -> Outcome:
     """One run, from the composed config to what became of it.
 
     Args:
         full: raise a user's mistakes instead of printing them.
         brief: one line instead of the whole outcome where there is nothing to do.
+        wait: for another process that trains this run.
     """
     try:
         config = validate(composed)
         folder = RunFolder.of(config)
-        result = folder.finished_result(config.train.iterations)
-        if result:
-            print(f"{folder.path}: finished already; more train.iterations would train on")
-            if not brief:
-                print_outcome(result, folder.path)
-            return outcome_of(result, folder.path, "finished already")
+        known = answer(folder, config)
+        if known:
+            return tell(known, folder, brief=brief)
 
         from rgan_bench.experiment import run_experiment  # imports torch, so only now
 
-        result = run_experiment(config, hydra_files(composed), command())
+        interrupts_raise()
+        result = run_experiment(config, hydra_files(composed), command(), wait=wait)
         if result is None:
-            print(f"{folder.path}: finished by another process in the meantime")
-            return outcome_of(folder.finished_result(config.train.iterations), folder.path, "finished already")
+            known = answer(folder, config)
+            assert known is not None, folder.path  # it was there a moment ago
+            return tell(known, folder, brief=True)
     except Busy as error:
         if full:
             raise
@@ -132,7 +140,25 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False) -> Outcome:
         reason = f"at iteration {first['iteration']:,}: {', '.join(first['not_finite'])} not finite"
         print(f"rgan-train: diverged {reason}", file=sys.stderr)
         return outcome_of(result, folder.path, reason=reason, exit_status=EXIT_DIVERGED)
+    failed = [each["reason"] for each in result["failed_scores"] if each["iteration"] == result["iteration"]]
+    if failed:
+        reason = f"the score at iteration {result['iteration']:,} failed: {failed[-1]}"
+        print(f"rgan-train: {reason}; the same command scores again", file=sys.stderr)
+        return outcome_of(result, folder.path, "not scored", reason=reason, exit_status=EXIT_NOT_SCORED)
     return outcome_of(result, folder.path)
+
+
+def tell(known: Answer, folder: RunFolder, *, brief: bool) -> Outcome:
+    """Prints, and gives as an outcome, what a run answers already."""
+    scores = {score_label(name, protocol): value for name, (protocol, value) in known.scores.items()}
+    if known.stands_at > known.iteration:
+        shown = "".join(f"; {name} {value:.4g} then" for name, value in scores.items())
+        print(f"{folder.path}: already past {known.iteration:,}, at {known.stands_at:,}{shown}")
+    else:
+        print(f"{folder.path}: already finished at {known.iteration:,}; more train.iterations would train on")
+        if not brief:
+            print_outcome(known.result, folder)
+    return Outcome("already finished", str(folder.path), known.iteration, scores)
 
 
 def command() -> str:

@@ -19,7 +19,7 @@ class ImageDataset:
         source: where the images are from, for people.
         images: uint8 [N, 3, H, W].
         fingerprint: of the pixels; two data sets with one fingerprint are the same images in the same order.
-        skipped: how many unreadable files were left out.
+        skipped: how many files that cannot be read, and folders that cannot be listed, were left out.
     """
 
     name: str

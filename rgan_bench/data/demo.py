@@ -1,10 +1,17 @@
-"""The embedded demo set: antialiased geometric shapes on varied backgrounds, drawn from a seed."""
+"""The embedded demo set: antialiased geometric shapes on varied backgrounds, drawn from a seed.
+
+The pixels are part of what a run's fingerprint covers, so they must not depend on the machine. PyTorch's uniform and
+integer draws do not; its cosines, and NumPy's, do: they are other code for each width of vector registers. So the draws
+are PyTorch's, and everything after them is float64 in +, −, ×, ÷, square root, floor, minimum and maximum, one
+operation an array: what IEEE 754 defines to the last bit, without sums whose order a processor chooses.
+"""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from rgan_bench.data.dataset import ImageDataset, check_room
 from rgan_bench.rng import stream
@@ -12,7 +19,11 @@ from rgan_bench.schema import LimitsConfig
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross")
 BACKGROUNDS = ("plain", "gradient", "stripes", "vignette")
-CHUNK = 1000  # images drawn at a time: bounds the memory
+CHUNK = 1000  # images drawn from one stream
+PIXELS = 1 << 15  # painted at a time: bounds the memory, and stays within a processor's caches
+
+# Of sin(x)/x in x², up to x¹⁵: wrong by less than 1e-11 for |x| ≤ π/2.
+SINE = [(-1.0) ** k / math.factorial(2 * k + 1) for k in range(8)]
 
 
 def load(data: Any, limits: LimitsConfig) -> ImageDataset:
@@ -22,76 +33,128 @@ def load(data: Any, limits: LimitsConfig) -> ImageDataset:
         UserError: they would take too much memory.
     """
     check_room(data.num_images, data.image_size, limits, f"data.num_images={data.num_images}")
-    chunks = [
-        draw(min(CHUNK, data.num_images - start), data.image_size, stream(data.data_seed, "data/demo", start))
-        for start in range(0, data.num_images, CHUNK)
-    ]
-    return ImageDataset.from_images("demo", f"drawn from data_seed {data.data_seed}", torch.cat(chunks))
+    images = np.empty((data.num_images, 3, data.image_size, data.image_size), dtype=np.uint8)
+    for start in range(0, data.num_images, CHUNK):
+        draw(images[start : start + CHUNK], stream(data.data_seed, "data/demo", start))
+    return ImageDataset.from_images("demo", f"drawn from data_seed {data.data_seed}", torch.from_numpy(images))
 
 
-def draw(count: int, size: int, generator: torch.Generator) -> Tensor:
-    """uint8 [count, 3, size, size]."""
+def draw(images: np.ndarray, generator: torch.Generator) -> None:
+    """Fills uint8 [B, 3, size, size]."""
+    count = len(images)
 
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(count, *(shape or (1, 1)), generator=generator)
+    def uniform(low: float, high: float, channels: int = 1) -> np.ndarray:
+        drawn = torch.rand(count, channels, 1, 1, generator=generator).numpy().astype(np.float64)
+        return low + (high - low) * drawn
 
-    pixel = (torch.arange(size) + 0.5) / size * 2 - 1
-    y, x = torch.meshgrid(pixel, pixel, indexing="ij")  # [size, size] in (−1, 1)
+    def one_of(kinds: tuple[str, ...]) -> np.ndarray:
+        return torch.randint(len(kinds), (count,), generator=generator).numpy()
+
+    # The order of these lines is part of what a seed means. Angles are in turns.
+    looks = {
+        "background_turn": uniform(0, 1),
+        "stripes": uniform(5, 9) / (2 * math.pi),  # a unit of length
+        "stripes_phase": uniform(0, 1),
+        "background": one_of(BACKGROUNDS),
+        "base": uniform(0.35, 0.7, 3),
+        "difference": uniform(-0.3, 0.3, 3),
+        "radius": uniform(0.5, 0.7),
+        "x": uniform(-0.2, 0.2),
+        "y": uniform(-0.2, 0.2),
+        "turn": uniform(0, 1),
+        "shape": one_of(SHAPES),
+        "colour": _vivid_colours(uniform(0, 1), uniform(0.8, 1)),
+    }
+    group = max(1, PIXELS // images[0, 0].size)
+    for start in range(0, count, group):
+        part = slice(start, start + group)
+        _paint(images[part], {name: values[part] for name, values in looks.items()})
+
+
+def _paint(images: np.ndarray, looks: dict[str, np.ndarray]) -> None:
+    """From the looks of B images, [B, 1 or 3, 1, 1] each and kinds as [B], to their pixels."""
+    size = images.shape[-1]
+    pixel = (np.arange(size) + 0.5) / size * 2 - 1
+    x, y = pixel[None, None, None, :], pixel[None, None, :, None]  # in (−1, 1)
 
     # Backgrounds: two muted colours, mixed by a pattern in [0, 1].
-    turn = uniform(0, 2 * math.pi)
-    along = x * turn.cos() + y * turn.sin()
-    patterns = torch.stack(
-        [
-            torch.zeros(count, size, size),
-            (along / 2 + 0.5).clamp(0, 1),
-            0.5 + 0.5 * torch.sin(along * uniform(5, 9) + uniform(0, 2 * math.pi)),
-            ((x.square() + y.square()) / 2).expand(count, -1, -1),
-        ]
-    )
-    pattern = _pick(patterns, generator)
-    base = uniform(0.35, 0.7, 3, 1, 1)
-    background = torch.lerp(base, base + uniform(-0.3, 0.3, 3, 1, 1), pattern[:, None])
+    along = x * _cosine(looks["background_turn"]) + y * _sine(looks["background_turn"])
+    patterns: list[Callable[..., Any]] = [
+        lambda along, stripes, phase: 0.0,
+        lambda along, stripes, phase: _clip(along / 2 + 0.5),
+        lambda along, stripes, phase: 0.5 + 0.5 * _sine(along * stripes + phase),
+        lambda along, stripes, phase: (x * x + y * y) / 2,
+    ]
+    pattern = _each(patterns, looks["background"], along, looks["stripes"], looks["stripes_phase"])
 
     # Shapes: signed distances in units of the half side, negative inside.
-    radius = uniform(0.5, 0.7)
-    u, v = x - uniform(-0.2, 0.2), y - uniform(-0.2, 0.2)
-    turn = uniform(0, 2 * math.pi)
-    u, v = u * turn.cos() + v * turn.sin(), v * turn.cos() - u * turn.sin()
-    distance = _pick(torch.stack(_signed_distances(u, v, radius)), generator)
-    coverage = (0.5 - distance * size / 2).clamp(0, 1)  # antialiased over one pixel
+    u, v = x - looks["x"], y - looks["y"]
+    cosine, sine = _cosine(looks["turn"]), _sine(looks["turn"])
+    u, v = u * cosine + v * sine, v * cosine - u * sine
+    distance = _each([_disc, _square, _triangle, _ring, _cross], looks["shape"], u, v, looks["radius"])
+    coverage = _clip(0.5 - distance * size / 2)  # antialiased over one pixel
 
-    colour = _vivid_colours(uniform(0, 1, 1, 1), uniform(0.8, 1, 1, 1))
-    image = torch.lerp(background, colour, coverage[:, None])
-    return (image * 255).round().to(torch.uint8)
-
-
-def _signed_distances(u: Tensor, v: Tensor, radius: Tensor) -> list[Tensor]:
-    """One tensor [B, size, size] a shape, in the order of SHAPES."""
-    length = (u.square() + v.square()).sqrt()
-    corners = [math.pi / 2 + k * 2 * math.pi / 3 for k in range(3)]
-    triangle = torch.stack([u * math.cos(angle) + v * math.sin(angle) for angle in corners]).amax(0) - radius * 0.55
-    bar = 0.32 * radius
-    cross = torch.minimum(
-        torch.maximum(u.abs() - radius, v.abs() - bar), torch.maximum(v.abs() - radius, u.abs() - bar)
-    )
-    return [
-        length - radius,
-        torch.maximum(u.abs(), v.abs()) - 0.8 * radius,
-        triangle,
-        (length - 0.75 * radius).abs() - 0.25 * radius,
-        cross,
-    ]
+    for channel in range(3):
+        own = slice(channel, channel + 1)
+        background = looks["base"][:, own] + looks["difference"][:, own] * pattern
+        mixed = background + (looks["colour"][:, own] - background) * coverage
+        images[:, own] = np.floor(mixed * 255 + 0.5)
 
 
-def _vivid_colours(hue: Tensor, value: Tensor) -> Tensor:
-    """Fully saturated RGB [B, 3, 1, 1] of hue and value [B, 1, 1], both in [0, 1]."""
-    offsets = torch.tensor([0.0, 2 / 3, 1 / 3]).view(1, 3, 1, 1)
-    return value[:, None] * ((((hue[:, None] + offsets) % 1) * 6 - 3).abs() - 1).clamp(0, 1)
+def _disc(u: np.ndarray, v: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    return np.sqrt(u * u + v * v) - radius
 
 
-def _pick(kinds: Tensor, generator: torch.Generator) -> Tensor:
-    """For each of B images one of K kinds, evenly: [K, B, H, W] → [B, H, W]."""
-    count = kinds.shape[1]
-    chosen = torch.randint(len(kinds), (count,), generator=generator)
-    return kinds[chosen, torch.arange(count)]
+def _square(u: np.ndarray, v: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    return np.maximum(abs(u), abs(v)) - 0.8 * radius
+
+
+def _triangle(u: np.ndarray, v: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Corners at a quarter turn and a third of a turn to either side: cosines 0 and ±√¾, sines 1 and −½."""
+    return np.maximum(v, abs(u) * math.sqrt(0.75) - v / 2) - 0.55 * radius
+
+
+def _ring(u: np.ndarray, v: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    return abs(np.sqrt(u * u + v * v) - 0.75 * radius) - 0.25 * radius
+
+
+def _cross(u: np.ndarray, v: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    u, v, bar = abs(u), abs(v), 0.32 * radius
+    return np.minimum(np.maximum(u - radius, v - bar), np.maximum(v - radius, u - bar))
+
+
+def _vivid_colours(hue: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Fully saturated RGB [B, 3, 1, 1] of hue and value [B, 1, 1, 1], both in [0, 1]."""
+    turned = hue + np.array([0, 2 / 3, 1 / 3]).reshape(1, 3, 1, 1)
+    return value * _clip(abs((turned - np.floor(turned)) * 6 - 3) - 1)
+
+
+def _each(kinds: list[Callable[..., Any]], chosen: np.ndarray, *arguments: np.ndarray) -> np.ndarray:
+    """Each of B images by the one of `kinds` that is chosen for it: [B, 1, H, W], the shape of the first argument."""
+    found = np.empty_like(arguments[0])
+    for kind, function in enumerate(kinds):
+        of_kind = np.flatnonzero(chosen == kind)
+        found[of_kind] = function(*(argument[of_kind] for argument in arguments))
+    return found
+
+
+def _clip(values: np.ndarray) -> np.ndarray:
+    return np.minimum(np.maximum(values, 0), 1)
+
+
+def _sine(turns: np.ndarray) -> np.ndarray:
+    """Of an angle in turns, by the first terms of its series, which every machine adds up to the same bits."""
+    turns = turns - np.floor(turns + 0.5)  # in [−½, ½]
+    turns = np.minimum(turns, 0.5 - turns)  # the sine of ¼ + t is that of ¼ − t …
+    turns = np.maximum(turns, -0.5 - turns)  # … and that of −¼ − t is that of −¼ + t: in [−¼, ¼]
+    angle = turns * (2 * math.pi)
+    square = angle * angle
+    total = np.full_like(square, SINE[-1])
+    for coefficient in reversed(SINE[:-1]):
+        total *= square
+        total += coefficient
+    return total * angle
+
+
+def _cosine(turns: np.ndarray) -> np.ndarray:
+    return _sine(turns + 0.25)
