@@ -6,13 +6,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from rgan_bench.protocol import TABLE3_ITERATIONS
+from rgan_bench.protocol import INCEPTION_WEIGHTS, TABLE3_ITERATIONS
 from rgan_bench.report.cells import Cell, Column, Table, finish, make_cell, rank_note
 from rgan_bench.report.protocols import choose_protocol
 from rgan_bench.report.runs import Run
 
-# How the digest of torch-fidelity's Inception weights begins, as the name of their file says.
-INCEPTION_WEIGHTS = "6726825d"
 STATISTICS = ("min", "max", "mean", "sd")
 TITLES = {
     "stable": "lr 2e-4, betas (.5, .999), n_d 1",
