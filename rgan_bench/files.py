@@ -4,6 +4,7 @@ other people's files than is allowed; finding all of them."""
 import errno
 import hashlib
 import os
+import re
 import secrets
 import stat
 import zipfile
@@ -163,6 +164,12 @@ def read_below(root: Path, name: str, file_bytes: int) -> bytes:
         return read_bounded(path, file_bytes)
     except FileNotFoundError:
         raise _leads_nowhere(path) from None
+
+
+def by_iteration(folder: Path, suffix: str) -> list[Path]:
+    """Files called iter_NUMBER.suffix, rising by number: past a million, names would sort wrongly."""
+    found = {path: re.fullmatch(r"iter_(\d+)", path.stem) for path in folder.glob(f"iter_*{suffix}")}
+    return sorted((path for path, match in found.items() if match), key=lambda path: int(path.stem[5:]))
 
 
 def listing_digest(root: Path) -> str:

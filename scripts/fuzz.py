@@ -1,15 +1,16 @@
-"""Hostile input, at random: damaged images, damaged checkpoints, nonsense on the command line.
+"""Hostile input, at random: damaged images, checkpoints and results, nonsense on the command line.
 
     python scripts/fuzz.py images --count 1000
     python scripts/fuzz.py checkpoints --count 500
     python scripts/fuzz.py commands --count 500
     python scripts/fuzz.py stops --count 100
+    python scripts/fuzz.py results --count 500
 
 Images: each must be read or refused with a reason, within 5 seconds and 1 GB of memory. Checkpoints: each must be
 refused in one line, or hold what it held before it was damaged; where the damage was done behind the checksums' back,
 what is taken must do to go on with, under the run's own hyperparameters. Command lines: each must compose, or be
-refused in one line. Stops: see fuzz_stops.py. Prints the counts; the exit status is 1 where anything is not as it must
-be. It takes a seed, and names what fails, so that it can be looked at.
+refused in one line. Stops: see fuzz_stops.py; results: fuzz_results.py. Prints the counts; the exit status is 1 where
+anything is not as it must be. It takes a seed, and names what fails, so that it can be looked at.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scripts.fuzz_results import fuzz_results
 from scripts.fuzz_stops import fuzz_stops
 
 SECONDS, MEGABYTES = 5.0, 1000.0
@@ -425,6 +427,7 @@ TARGETS: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "checkpoints": fuzz_checkpoints,
     "commands": fuzz_commands,
     "stops": fuzz_stops,
+    "results": fuzz_results,
 }
 
 

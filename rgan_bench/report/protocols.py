@@ -44,8 +44,9 @@ def choose_protocol(runs: list[Run], same_arch: bool = True) -> Comparable:
     if not score:
         return Comparable(others=runs, notes=[left_out(run, no_score(run, "score")) for run in runs])
     variants = {run.folder: as_scored(run, score, same_arch) for run in runs}
-    # Of copies one counts; and at a tie the protocol under which the runs stand now.
-    votes = Counter(key for key, _ in {(key, run.same_run_key) for run in runs for key in variants[run.folder]})
+    # Of copies one counts; at a tie the protocol under which more runs stand now, then the one that was found first.
+    cast = dict.fromkeys((key, run.same_run_key) for run in runs for key in variants[run.folder])
+    votes = Counter(key for key, _ in cast)
     present = Counter(next(iter(variants[run.folder])) for run in runs if variants[run.folder])
     chosen = max(votes, key=lambda key: (votes[key], present[key]))
     kept = [variants[run.folder][chosen] for run in runs if chosen in variants[run.folder]]

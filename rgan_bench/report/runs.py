@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import re
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image
 
 from rgan_bench.config.identity import identity_of
 from rgan_bench.config.validate import group_options, load_group_option
+from rgan_bench.files import by_iteration
 
 COLLAPSED = 0.1  # of the real images' variation: below it a generator makes one picture, or nearly
 
@@ -170,17 +170,12 @@ class Run:
 
     def grid(self) -> tuple[int, bytes] | None:
         """(iteration, PNG) of the newest sample grid that can be read."""
-        numbered = {}
-        for path in (self.folder / "samples").glob("iter_*.png"):
-            number = re.fullmatch(r"iter_([0-9]{1,15})\.png", path.name)  # and no copies that somebody made
-            if number:
-                numbered[int(number[1])] = path
-        for iteration, path in sorted(numbered.items(), reverse=True):
+        for path in reversed(by_iteration(self.folder / "samples", ".png")):
             with contextlib.suppress(Exception):  # Pillow raises almost anything
                 if path.is_file():
                     content = path.read_bytes()
                     Image.open(io.BytesIO(content), formats=["PNG"]).verify()
-                    return iteration, content
+                    return int(path.stem.removeprefix("iter_")), content
         return None
 
 

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from rgan_bench.config.identity import run_name
 from rgan_bench.config.schema import Config
 from rgan_bench.errors import UserError, one_line
-from rgan_bench.files import write_text_atomically
+from rgan_bench.files import by_iteration, write_text_atomically
 from rgan_bench.locks import held
 
 
@@ -95,8 +94,7 @@ class RunFolder:
 
     def grids(self) -> list[Path]:
         """Sample grids by iteration, rising."""
-        found = {path: re.fullmatch(r"iter_(\d+)", path.stem) for path in self.samples.glob("iter_*.png")}
-        return sorted((path for path, match in found.items() if match), key=lambda path: int(found[path][1]))
+        return by_iteration(self.samples, ".png")
 
     def append_metrics(self, entry: dict[str, Any]) -> None:
         """A line, whole or not at all: on a full disk a torn one would swallow the next.

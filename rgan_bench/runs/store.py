@@ -1,11 +1,11 @@
 """The checkpoints of one run folder: which are kept, and which one a run goes on from."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rgan_bench.errors import UserError, one_line
+from rgan_bench.files import by_iteration
 from rgan_bench.runs.checkpoint import Damaged, load_checkpoint, save_checkpoint
 
 
@@ -23,8 +23,7 @@ class CheckpointStore:
 
     def periodic(self) -> list[Path]:
         """By iteration, rising."""
-        found = {path: re.fullmatch(r"iter_(\d+)", path.stem) for path in self.folder.glob("iter_*.pt")}
-        return sorted((path for path, match in found.items() if match), key=lambda path: int(found[path][1]))
+        return by_iteration(self.folder, ".pt")
 
     def periodic_path(self, iteration: int) -> Path:
         return self.folder / f"iter_{iteration:06d}.pt"

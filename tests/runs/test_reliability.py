@@ -350,7 +350,7 @@ def test_variation_is_measured_with_each_grid(tiny_config: Tiny) -> None:
 # --- hostile input ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("target", "count"), [("images", 150), ("checkpoints", 60), ("commands", 60)])
+@pytest.mark.parametrize(("target", "count"), [("images", 150), ("checkpoints", 60), ("commands", 60), ("results", 40)])
 def test_random_damage(target: str, count: int) -> None:
     report = in_own_process(target, count, seed=7)
     assert report["wrong"] == []
