@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     what = "a checkpoint, a run folder (its last checkpoint), or a folder or .zip of images (with --data)"
     add("paths", nargs="+", type=Path, metavar="PATH", help=what)
     add("--all", action="store_true", help="of a run folder, every checkpoint")
+    add("--plugins", default="", metavar="P[,P]", help="modules or files that parts of the checkpoints come from")
     add("--features", metavar="F[,F]", help=f"extractors: {', '.join(register.names('extractor'))}")
     add("--weights", metavar="FILE", help="Inception weights (default: torch-fidelity's, downloaded once)")
     add("--data", metavar="D", help="the real images: cifar10, demo, or a folder or .zip of images")
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    register.load_plugins(filter(None, arguments.plugins.split(",")))
     check(arguments)
     # What can be seen to be wrong is said before the long work starts; the other paths are scored all the same.
     refused = {path: found for path in arguments.paths if (found := attempt(path, check_path, path, arguments))}

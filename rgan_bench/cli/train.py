@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rgan_bench.config.validate import config_dir, unknown_key, unknown_option, validate
+from rgan_bench import register
+from rgan_bench.config.validate import config_dir, group_node, unknown_key, unknown_option, validate
 from rgan_bench.console import score_label
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
 from rgan_bench.locks import Busy
@@ -29,6 +32,9 @@ from rgan_bench.sweeps.sweep import Outcome, Sweep, WatchSweep, exit_status, out
 
 EXIT_DIVERGED = 3
 EXIT_NOT_SCORED = 4
+
+# For the help text: what there is, plugins' things among them.
+OmegaConf.register_new_resolver("names", lambda kind: ", ".join(register.names(kind)), replace=True)
 
 
 def main() -> None:
@@ -52,6 +58,7 @@ def main() -> None:
     with shown_as_one_line("rgan-train", full=full):
         try:
             check_arguments(sys.argv[1:])
+            open_the_door(sys.argv[1:])
             app()
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(explain(error)) from error
@@ -77,6 +84,25 @@ def check_arguments(arguments: list[str]) -> None:
             raise UserError(
                 f"{argument}: has no effect here; run folders are made in output_root, under names of their own"
             )
+
+
+def open_the_door(arguments: list[str]) -> None:
+    """Imports what `plugins=` on the command line names, before Hydra composes: their networks and data sets are then
+    options of the groups `arch` and `data`. (Plugins that only a config file names are imported when it is validated.)
+
+    Raises:
+        UserError: a plugin cannot be had.
+    """
+    wanted: list[str] = []
+    for argument in arguments:
+        if re.match(r"\+*plugins=", argument):
+            value = OverridesParser.create().parse_override(argument).value()
+            wanted = [str(name) for name in value] if isinstance(value, list) else [str(value)]
+    register.load_plugins(wanted)
+    for group, kind in (("arch", "network"), ("data", "dataset")):
+        for name in register.names(kind):
+            if register.plugin_of(kind, name) is not None:
+                ConfigStore.instance().store(group=group, name=name, node=group_node(group, name))
 
 
 def run_cell(composed: DictConfig) -> None:

@@ -1,7 +1,8 @@
 """Checkpoint files: one file of tensors and primitives each, written atomically, loaded without running code."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -9,6 +10,8 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from rgan_bench import register
+from rgan_bench.config.identity import plugins_used
 from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import root_defaults, validate
 from rgan_bench.errors import UserError, one_line
@@ -121,11 +124,30 @@ def _check_sums(path: Path) -> None:
 
 
 def config_of(content: dict[str, Any], path: Path) -> Config:
-    """The validated config that a checkpoint was trained under; keys that are younger than it have their defaults."""
+    """The validated config that a checkpoint was trained under; keys that are younger than it have their defaults.
+
+    Its plugins are not imported: a file that somebody gave you must not decide which code runs.
+
+    Raises:
+        UserError: this version does not understand it, or it needs a plugin that is not loaded, or was another one.
+    """
+    named = content["config"].get("plugins") or []
+    named = named if isinstance(named, list) else [named]
+    needed = content.get("plugins", {})
+    remedy = f"name them: rgan-fid --plugins {','.join(map(str, named))}, load_generator(…, plugins={named})"
     try:
-        return validate(OmegaConf.merge(root_defaults(), content["config"]))
+        config = validate(OmegaConf.merge(root_defaults(), {**content["config"], "plugins": []}))
     except Exception as error:  # a config from a file can be anything
+        if named:
+            raise UserError(f"{path}: was trained with plugins={named} ({one_line(error)[:200]}); {remedy}") from error
         raise UserError(f"{path}: holds a config that this version does not understand: {one_line(error)}") from error
+    for thing, digest in plugins_used(asdict(config)).items():
+        if not isinstance(needed, dict) or needed.get(thing) != digest:
+            raise UserError(
+                f"{path}: its {thing} was that of another plugin, or of this one before it was changed; the source "
+                f"that it was trained with lies in the run folder's plugins/: {remedy}"
+            )
+    return config
 
 
 def last_checkpoint(path: Path) -> Path:
@@ -136,15 +158,19 @@ def last_checkpoint(path: Path) -> Path:
     return previous if previous.exists() and not last.exists() else last
 
 
-def load_generator(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+def load_generator(path: str | Path, device: str | torch.device = "cpu", *, plugins: Sequence[str] = ()) -> nn.Module:
     """The generator of a checkpoint or of a run folder's last one, ready to sample.
 
     It takes z ~ N(0, 1) [B, generator.latent_dim] and gives images [B, 3, H, W] in [−1, 1]. It is in eval mode, where
     batch norm uses running statistics; `rgan_bench.scoring.sampling.sample` draws under batch statistics, as scores do.
 
+    Args:
+        plugins: modules or files that the network's plugin is in, if it comes from one.
+
     Raises:
-        UserError: no such file, or not a checkpoint of this project.
+        UserError: no such file, or not a checkpoint of this project, or its network's plugin is not named.
     """
+    register.load_plugins(plugins)
     path = last_checkpoint(Path(path))
     content = load_checkpoint(path)
     return generator_of(content, config_of(content, path), path).to(device)

@@ -4,6 +4,7 @@ import contextlib
 import math
 from typing import Any
 
+from rgan_bench import register
 from rgan_bench.config.schema import Config
 from rgan_bench.console import Progress, print_block, say
 from rgan_bench.errors import UserError, one_line
@@ -56,6 +57,7 @@ def run_experiment(
         experiment.resume()
         with folder.writing():
             folder.write_hydra_files(hydra_files or {})
+            folder.write_plugins(register.load_plugins(config.plugins))
             folder.trim_metrics(experiment.state.iteration)
         print_block(introduction(config, experiment.parts, folder))
         try:

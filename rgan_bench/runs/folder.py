@@ -4,7 +4,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rgan_bench.config.schema import Config
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import by_iteration, write_text_atomically
 from rgan_bench.locks import held
+from rgan_bench.register import Plugin
 
 
 class RunFolder:
@@ -88,6 +89,14 @@ class RunFolder:
         for name, content in files.items():
             (self.path / ".hydra").mkdir(exist_ok=True)
             write_text_atomically(self.path / ".hydra" / name, content)
+
+    def write_plugins(self, plugins: Iterable[Plugin]) -> None:
+        """Their source, as it is now: they may be changed later."""
+        for plugin in plugins:
+            place = self.path / "plugins" / f"{Path(plugin.name).stem}-{plugin.digest[:8]}"
+            for name, text in plugin.files.items():
+                (place / name).parent.mkdir(parents=True, exist_ok=True)
+                write_text_atomically(place / name, text)
 
     def write_result(self, content: dict[str, Any]) -> None:
         write_text_atomically(self.result, json.dumps(content, indent=2) + "\n")

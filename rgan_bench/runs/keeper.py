@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
+from rgan_bench.config.identity import plugins_used
 from rgan_bench.config.schema import Config
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.runs.store import CheckpointStore
@@ -18,7 +19,8 @@ class Keeper:
 
     def __init__(self, store: CheckpointStore, state: TrainState, config: Config, data: ImageDataset) -> None:
         self.store, self.state = store, state
-        self.beside = {"config": asdict(config), "data_fingerprint": data.fingerprint}
+        settings = asdict(config)
+        self.beside = {"config": settings, "plugins": plugins_used(settings), "data_fingerprint": data.fingerprint}
         self.saved: tuple[int, ...] = (0,)
 
     def save(self, wall_seconds: float, before: Callable[[], None], *, periodic: bool = False) -> None:
