@@ -14,21 +14,10 @@ from tests.conftest import GOLDEN
 
 NAME = "demo_cnn32_rasgan_gp_9b84a4a0_seed1"
 SETTINGS = [
-    "loss=rasgan_gp",
-    "data=demo",
-    "data.num_images=200",
-    "arch.width=2",
-    "arch.latent_dim=4",
-    "train.batch_size=4",
-    "train.log_every=1",
-    "train.sample_every=null",
-    "train.checkpoint_every=null",
-    "fid.features=[pixels]",
-    "fid.num_samples=200",
-    "fid.batch_size=50",
-    "fid.every=4",
-    "device=cpu",
-]
+    "loss=rasgan_gp", "data=demo", "data.num_images=200", "arch.width=2", "arch.latent_dim=4", "train.batch_size=4",
+    "train.log_every=1", "train.sample_every=null", "train.checkpoint_every=null", "fid.features=[pixels]",
+    "fid.num_samples=200", "fid.batch_size=50", "fid.every=4", "device=cpu",
+]  # fmt: skip
 
 
 def test_a_run_of_0_1_0_is_continued(run_command: Callable[..., tuple[int, str, str]]) -> None:
