@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rgan_bench import register
+from rgan_bench.cli.hydra_help import let_lazy_help_pass
 from rgan_bench.config.validate import config_dir, group_node, unknown_key, unknown_option, validate
 from rgan_bench.console import score_label
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
@@ -40,6 +41,7 @@ OmegaConf.register_new_resolver("names", lambda kind: ", ".join(register.names(k
 def main() -> None:
     """The entry point. Errors come as one line, unless HYDRA_FULL_ERROR=1."""
     prepare_streams(tolerant=True)  # training goes on when nobody listens any more
+    let_lazy_help_pass()
     full = full_errors_wanted()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing: the one line is ours to write
     done: list[Outcome] = []
