@@ -316,7 +316,7 @@ def fuzz_commands(count: int, seed: int) -> dict[str, Any]:
 
     import rgan_bench.runs.experiment  # now, since the first run of the command would
     from rgan_bench.config.validate import group_options, known_keys
-    from rgan_bench.sweeps.sweep import Outcome
+    from rgan_bench.sweeps.outcomes import Outcome
 
     groups = ("loss", "arch", "data", "optim", "experiment", "sweep", "exception", "train", "fid", "limits")
     options = [f"{group}={option}" for group in groups for option in group_options(group)]

@@ -29,7 +29,8 @@ from rgan_bench.runs.outcome import print_outcome
 from rgan_bench.runs.standing import Answer, answer
 from rgan_bench.runs.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
-from rgan_bench.sweeps.sweep import Outcome, Sweep, WatchSweep, exit_status, outcome_of, print_sweep
+from rgan_bench.sweeps.outcomes import Outcome, Sweep, exit_status, outcome_of, print_sweep
+from rgan_bench.sweeps.plan import WatchSweep
 
 EXIT_DIVERGED = 3
 EXIT_NOT_SCORED = 4

@@ -10,7 +10,7 @@ import pytest
 
 from rgan_bench.cli import train as cli
 from rgan_bench.scoring.scorer import Scorer
-from rgan_bench.sweeps.sweep import Outcome, Sweep
+from rgan_bench.sweeps.outcomes import Outcome, Sweep
 from tests.conftest import TINY
 from tests.data.test_data import write_images
 

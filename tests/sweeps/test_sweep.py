@@ -22,7 +22,8 @@ from rgan_bench.errors import UserError
 from rgan_bench.locks import Busy, held
 from rgan_bench.runs import experiment
 from rgan_bench.runs.standing import Answer
-from rgan_bench.sweeps.sweep import Outcome, Sweep, differences, duration, exit_status, expand
+from rgan_bench.sweeps.outcomes import Outcome, Sweep, duration, exit_status
+from rgan_bench.sweeps.plan import differences, expand
 from tests.conftest import TINY
 
 # --- the cells of the paper, written independently of the YAML --------------------------------------------------------
