@@ -102,7 +102,7 @@ CSV_FIELDS = (
 
 
 def csv_text(tables: list[Table]) -> str:
-    """A line a cell, numbers in full; what is missing is empty."""
+    """One line per cell, numbers in full; what is missing is empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_FIELDS, lineterminator="\n")
     writer.writeheader()

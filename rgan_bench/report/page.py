@@ -78,17 +78,17 @@ def grid_of_cells(table: Table) -> str:
 
 
 def significance(table: Table) -> str:
-    """Which differences stand out from the spread between seeds."""
+    """Which differences are significant, given the spread between seeds."""
     parts = [significance_of(column) for column in table.columns if column.pairs]
     if not parts:
         return ""
     explanation = "Welch's t-test between seeds; p with Holm's correction over the pairs of a column."
-    return f'<h3>Does the difference stand out?</h3>\n<p class="note">{explanation}</p>\n{"".join(parts)}'
+    return f'<h3>Is the difference significant?</h3>\n<p class="note">{explanation}</p>\n{"".join(parts)}'
 
 
 def significance_of(column: Column) -> str:
     rows = "".join(significance_row(pair) for pair in column.pairs)
-    head = "<tr><th>pair</th><th>difference</th><th>t</th><th>p</th><th>stands out</th></tr>"
+    head = "<tr><th>pair</th><th>difference</th><th>t</th><th>p</th><th>significant (Holm-adjusted p &lt; 0.05)</th></tr>"
     return (
         f"<details><summary>{escape(column.title)}</summary>"
         f'<div class="wide"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div></details>\n'
@@ -103,7 +103,7 @@ def significance_row(pair: dict[str, Any]) -> str:
         f"{pair['difference']:+.4g}",
         t,
         f"{pair['p_holm']:.3g}",
-        ("yes" if pair["stands_out"] else "no") + ", but seeds are missing" * pair["incomplete"],
+        ("yes" if pair["significant"] else "no") + ", but seeds are missing" * pair["incomplete"],
     )
     return "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in texts) + "</tr>"
 
@@ -132,7 +132,7 @@ def no_formula(text: str) -> str:
 
 
 def plot(title: str, rows: dict[str, list[Run]], table: Table) -> str:
-    """A line a loss (a thin one a further seed)."""
+    """One line per loss (a thin one for each further seed)."""
     score = table.score
     style = {"svg.fonttype": "none", "svg.hashsalt": "rgan", "font.size": 9, "font.family": "sans-serif"}
     with pyplot.rc_context(style), warnings.catch_warnings():

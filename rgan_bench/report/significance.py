@@ -1,4 +1,4 @@
-"""Whether a difference stands out from the spread between seeds."""
+"""Whether a difference is significant, given the spread between seeds."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ def compare_pairs(rows: dict[str, list[float]]) -> list[dict[str, Any]]:
     """For every pair of rows with two seeds or more, Welch's t-test; p by Holm's correction over all of them.
 
     Args:
-        rows: name → a value a seed.
+        rows: name → one value per seed.
     """
     several = [(row, values) for row, values in rows.items() if len(values) > 1]
     pairs = [
@@ -18,7 +18,7 @@ def compare_pairs(rows: dict[str, list[float]]) -> list[dict[str, Any]]:
         for (one, a), (two, b) in itertools.combinations(several, 2)
     ]
     for pair, adjusted in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
-        pair |= {"p_holm": adjusted, "stands_out": adjusted < 0.05}
+        pair |= {"p_holm": adjusted, "significant": adjusted < 0.05}
     return pairs
 
 

@@ -4,7 +4,7 @@ from rgan_bench.config.schema import FidConfig, TrainConfig
 
 
 class Timetable:
-    """Each kind of thing happens each so many iterations, and after the last one; or never."""
+    """Each kind of thing happens every so many iterations, and after the last one; or never."""
 
     def __init__(self, train: TrainConfig, fid: FidConfig) -> None:
         self.last = train.iterations

@@ -41,7 +41,7 @@ def draw(config: Config, population: int, real_batches: int, key: int) -> Draws:
 
 
 def _bring(block: list[Draws], device: torch.device) -> Iterator[Draws]:
-    """In one copy a kind; pinned, since without that the host would wait for the device."""
+    """One copy per kind; pinned, since without that the host would wait for the device."""
     brought = (torch.stack(parts).pin_memory().to(device, non_blocking=True) for parts in zip(*block, strict=True))
     for parts in zip(*brought, strict=True):
         # Copies, not views into the block: kernels choose by alignment, and where in its block an iteration lies

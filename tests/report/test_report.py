@@ -298,8 +298,8 @@ def test_pairs_are_welch_s_test_with_holm_s_correction(make: Make, rgan_table: C
         assert pair["difference"] == pytest.approx(np.mean(SEEDS[names[0]]) - np.mean(SEEDS[names[1]]))
     ordered = sorted(tests.values(), key=lambda test: test.pvalue)
     assert min(pair["p_holm"] for pair in pairs.values()) == pytest.approx(3 * ordered[0].pvalue)
-    assert pairs["sgan", "rasgan"]["stands_out"]
-    assert not pairs["rasgan", "lsgan"]["stands_out"]
+    assert pairs["sgan", "rasgan"]["significant"]
+    assert not pairs["rasgan", "lsgan"]["significant"]
     cell = column["cells"]["sgan"]
     assert (cell["mean"], cell["sd"]) == pytest.approx((np.mean(SEEDS["sgan"]), np.std(SEEDS["sgan"], ddof=1)))
     assert cell["seeds"] == [0, 1, 2, 3]
@@ -310,7 +310,7 @@ def test_seeds_without_any_spread(make: Make, rgan_table: Callable) -> None:
         for seed in (1, 2):
             make("experiment=table1_stable", f"loss={loss}", f"seed={seed}", value=value)
     pairs = json.loads(rgan_table("outputs", "--format", "json")[1])[0]["columns"][0]["pairs"]
-    assert [(pair["t"], pair["p"], pair["stands_out"]) for pair in pairs] == [
+    assert [(pair["t"], pair["p"], pair["significant"]) for pair in pairs] == [
         (None, 1.0, False),
         (None, 0.0, True),
         (None, 0.0, True),

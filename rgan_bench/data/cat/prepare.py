@@ -176,7 +176,7 @@ def write_image(path: Path, image: np.ndarray) -> None:
 
 
 def write_report(path: Path, outcomes: list[Outcome]) -> None:
-    """`report.csv`: a line a photo, in UTF-8 whatever bytes a name has.
+    """`report.csv`: one line per photo, in UTF-8 whatever bytes a name has.
 
     Raises:
         UserError: it cannot be written.

@@ -1,4 +1,4 @@
-"""Who is told of a run while it goes on, one file a sink."""
+"""Who is told of a run while it goes on, one file per sink."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path

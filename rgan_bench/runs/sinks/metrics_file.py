@@ -1,4 +1,4 @@
-"""metrics.jsonl: a line a logged iteration. Scores, pictures and results stand in files of their own."""
+"""metrics.jsonl: one line per logged iteration. Scores, pictures and results stand in files of their own."""
 
 from pathlib import Path
 from typing import Any
