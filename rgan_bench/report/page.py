@@ -88,7 +88,8 @@ def significance(table: Table) -> str:
 
 def significance_of(column: Column) -> str:
     rows = "".join(significance_row(pair) for pair in column.pairs)
-    head = "<tr><th>pair</th><th>difference</th><th>t</th><th>p</th><th>significant (Holm-adjusted p &lt; 0.05)</th></tr>"
+    names = ("pair", "difference", "t", "p", "significant (Holm-adjusted p < 0.05)")
+    head = "<tr>" + "".join(f"<th>{escape(name)}</th>" for name in names) + "</tr>"
     return (
         f"<details><summary>{escape(column.title)}</summary>"
         f'<div class="wide"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div></details>\n'
