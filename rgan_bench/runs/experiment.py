@@ -1,6 +1,5 @@
 """The life of a run, from its config to its result.json."""
 
-import contextlib
 import math
 from typing import Any
 
@@ -17,7 +16,7 @@ from rgan_bench.runs.judge import judge
 from rgan_bench.runs.keeper import Keeper
 from rgan_bench.runs.outcome import print_outcome
 from rgan_bench.runs.parts import Parts
-from rgan_bench.runs.record import result_of
+from rgan_bench.runs.record import Record
 from rgan_bench.runs.resume import resume
 from rgan_bench.runs.sinks import Sinks
 from rgan_bench.runs.sinks.metrics_file import MetricsFile
@@ -63,13 +62,12 @@ def run_experiment(
         try:
             return experiment.run()
         except Exception as error:
-            experiment.failure = one_line(f"{type(error).__name__}: {error}")
-            with contextlib.suppress(OSError):
-                experiment.write_result("failed", experiment.keeper.saved[0])
+            experiment.record.break_off(
+                "failed", experiment.keeper.saved[0], one_line(f"{type(error).__name__}: {error}")
+            )
             raise
         except KeyboardInterrupt:  # the second Ctrl-C: nobody waits for what is under way
-            with contextlib.suppress(OSError):
-                experiment.write_result("interrupted", experiment.keeper.saved[0])
+            experiment.record.break_off("interrupted", experiment.keeper.saved[0])
             raise
 
 
@@ -78,11 +76,10 @@ class Experiment:
 
     Attributes:
         not_finite: names of what was not finite when numbers were last read.
-        failure: why the run failed; None: it did not.
     """
 
     def __init__(self, config: Config, command: str | None = None) -> None:
-        self.config, self.command = config, command
+        self.config = config
         self.folder = RunFolder.of(config)
         self.parts = Parts.of(config)
         self.state = self.parts.state
@@ -91,7 +88,7 @@ class Experiment:
         self.timetable = Timetable(config.train, config.fid)
         self.tolerated = Tolerated(say)
         self.not_finite: list[str] = []
-        self.failure: str | None = None
+        self.record = Record(config, self.parts, self.folder, command, say)
 
     def resume(self) -> None:
         """Goes on from the folder's newest whole checkpoint, if there is one. The folder must be held."""
@@ -100,19 +97,19 @@ class Experiment:
 
     def run(self) -> dict[str, Any]:
         """From where the state stands to the end of the session."""
-        self.clock = Clock(self.state)
+        self.clock = self.record.clock = Clock(self.state)
         # What came from a checkpoint may be broken: with train.on_divergence=continue such weights are saved too.
         self.check_finite({})
         with StopSignals() as self.stop, Progress(self.state.iteration, self.config.train.iterations) as self.progress:
             terminal = Terminal(self.progress, scored=self.parts.scorer is not None)
             sinks = [("metrics.jsonl", MetricsFile(self.folder)), ("to the terminal", terminal)]
             self.sinks = Sinks(sinks, say)
-            self.tell_how_it_stands()
+            self.record.tell("running")
             status = self.advance()
             if status != "diverged" or self.config.train.on_divergence == "continue":
                 self.save()
         try:
-            result = self.write_result(status)
+            result = self.record.write(status)
         except OSError as error:
             raise UserError(f"{self.folder.result}: cannot be written ({one_line(error)}); call it again") from error
         self.sinks.finish(result)
@@ -174,7 +171,7 @@ class Experiment:
                 if scores:
                     self.sinks.scores(iteration, dict(scores))
                 if scores is not None:
-                    self.tell_how_it_stands()
+                    self.record.tell("running")
         if self.timetable.due("checkpoint", iteration) and iteration > 0:
             self.save(periodic=True)
         self.clock.start()
@@ -187,28 +184,9 @@ class Experiment:
 
     def check_finite(self, values: dict[str, float]) -> None:
         networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
-        self.not_finite = not_finite(values, networks)
+        self.not_finite = self.record.not_finite = not_finite(values, networks)
         if self.not_finite and self.state.diverged is None:
             self.state.diverged = {"iteration": self.state.iteration, "not_finite": self.not_finite}
 
     def save(self, periodic: bool = False) -> None:
         self.keeper.save(self.clock.wall_seconds(), self.sinks.save, periodic=periodic)
-
-    def tell_how_it_stands(self) -> None:
-        with self.tolerated.failing("writing result.json"):
-            self.write_result("running")
-
-    def write_result(self, status: str, iteration: int | None = None) -> dict[str, Any]:
-        """
-        Args:
-            iteration: that the run has come to, other than the state's.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        so_far = {"not_finite": self.not_finite, "failure": self.failure, "command": self.command}
-        result = {"status": status, **so_far, **result_of(self.config, self.parts, self.clock.wall_seconds())}
-        if iteration is not None:
-            result["iteration"] = iteration
-        self.folder.write_result(result)
-        return result

@@ -1,5 +1,7 @@
 """What result.json says of a run's state. `rgan-table` reads nothing else."""
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -10,9 +12,57 @@ from rgan_bench.config.identity import identity_of, plugins_used
 from rgan_bench.config.schema import Config
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.rng import draw_distinct, stream
-from rgan_bench.runs.health import GRID, pairwise_sd
+from rgan_bench.runs.clock import Clock
+from rgan_bench.runs.folder import RunFolder
+from rgan_bench.runs.health import GRID, Tolerated, pairwise_sd
 from rgan_bench.runs.parts import Parts
 from rgan_bench.runs.provenance import versions
+
+
+class Record:
+    """A run's result.json.
+
+    Attributes:
+        clock: once the run goes on.
+        not_finite: names of what was not finite when numbers were last read.
+    """
+
+    def __init__(
+        self, config: Config, parts: Parts, folder: RunFolder, command: str | None, say: Callable[[str], None]
+    ) -> None:
+        """
+        Args:
+            command: that makes the run.
+        """
+        self.config, self.parts, self.folder, self.command = config, parts, folder, command
+        self.clock: Clock | None = None
+        self.not_finite: list[str] = []
+        self.tolerated = Tolerated(say)
+
+    def write(self, status: str, failure: str | None = None, **other: Any) -> dict[str, Any]:
+        """
+        Args:
+            failure: why the run failed.
+            other: entries that differ from the state's.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        so_far = {"status": status, "not_finite": self.not_finite, "failure": failure, "command": self.command}
+        wall_seconds = self.clock.wall_seconds() if self.clock else self.parts.state.wall_seconds
+        result = so_far | result_of(self.config, self.parts, wall_seconds) | other
+        self.folder.write_result(result)
+        return result
+
+    def tell(self, status: str) -> None:
+        """As `write`, on the way: training goes on where it cannot be written."""
+        with self.tolerated.failing("writing result.json"):
+            self.write(status)
+
+    def break_off(self, status: str, saved_iteration: int, failure: str | None = None) -> None:
+        """The session ends without a save: the run stands where it was last saved."""
+        with contextlib.suppress(OSError):
+            self.write(status, failure, iteration=saved_iteration)
 
 
 def result_of(config: Config, parts: Parts, wall_seconds: float) -> dict[str, Any]:
