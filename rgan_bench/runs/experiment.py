@@ -19,7 +19,7 @@ from rgan_bench.runs.outcome import print_outcome
 from rgan_bench.runs.parts import Parts
 from rgan_bench.runs.record import result_of
 from rgan_bench.runs.resume import resume
-from rgan_bench.runs.sinks import Sinks
+from rgan_bench.runs.sinks import Sink, Sinks
 from rgan_bench.runs.sinks.metrics_file import MetricsFile
 from rgan_bench.runs.sinks.terminal import Terminal
 from rgan_bench.runs.standing import answer
@@ -105,6 +105,7 @@ class Experiment:
         self.check_finite({})
         with StopSignals() as self.stop, Progress(self.state.iteration, self.config.train.iterations) as self.progress:
             terminal = Terminal(self.progress, scored=self.parts.scorer is not None)
+            sinks: list[tuple[str, Sink]]
             sinks = [("metrics.jsonl", MetricsFile(self.folder)), ("to the terminal", terminal)]
             self.sinks = Sinks(sinks, say)
             self.tell_how_it_stands()

@@ -73,11 +73,12 @@ class Sweep:
         write_text_atomically(self.plan, json.dumps(plan, indent=2) + "\n")
 
     def cells(self) -> list[str]:
-        return json.loads(self.plan.read_text())["cells"]
+        cells: list[str] = json.loads(self.plan.read_text())["cells"]
+        return cells
 
     def shares_its_run(self, number: int) -> bool:
         """Whether another cell trains the same run (and scores it otherwise): then one waits for the other."""
-        folders = json.loads(self.plan.read_text())["folders"]
+        folders: list[str] = json.loads(self.plan.read_text())["folders"]
         return folders.count(folders[number]) > 1
 
     def record(self, outcome: Outcome) -> None:
@@ -184,7 +185,8 @@ def plan_folders(config: DictConfig, batch: list[list[str]]) -> list[str]:
     for number, overrides in enumerate(batch):
         try:
             composed = loader.load_sweep_config(config, overrides)
-            cell = validate(OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]))
+            keys: list[Any] = [key for key in composed if key != "hydra"]  # one that is no text is refused
+            cell = validate(OmegaConf.masked_copy(composed, keys))
         except UserError:
             folders.append("")
             continue
@@ -202,7 +204,7 @@ def plan_folders(config: DictConfig, batch: list[list[str]]) -> list[str]:
                 "settings run one sweep each, with output_root=PLACE"
             )
     # Hydra would compose every cell once more to see whether it can be: that takes as long again, and is done.
-    BasicSweeper.validate_batch_is_legal = lambda self, batch: None
+    BasicSweeper.validate_batch_is_legal = lambda self, batch: None  # type: ignore[method-assign]  # meant: see above
     return folders
 
 
