@@ -13,12 +13,13 @@ demo-table: install ## a small sweep, four losses and two seeds, and the page th
 	$(BIN)/rgan-table outputs/demo_table --table sweep
 	$(BIN)/rgan-table outputs/demo_table --table sweep --format html --out outputs/demo_table.html
 
-test: install lint ## lint and tests; needs no network
+test: install lint ## lint, types and tests; needs no network
 	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 install: .venv/.installed
 

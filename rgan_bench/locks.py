@@ -6,11 +6,13 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
+fcntl: ModuleType | None
 try:
     import fcntl
 except ImportError:  # not POSIX: no such lock there, and no protection against running the same command twice
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None
 
 
 class Busy(Exception):

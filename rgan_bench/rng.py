@@ -31,7 +31,7 @@ def default_generator_from(seed: int, name: str) -> Iterator[None]:
     For code that takes no generator, such as the default initialisation of layers.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(stream_seed(seed, name))
+        torch.default_generator.manual_seed(stream_seed(seed, name))
         yield
 
 

@@ -3,8 +3,12 @@
 import io
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from rgan_bench.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer  # collections.abc.Buffer, which Python 3.11 does not have yet
 
 
 class Output(io.RawIOBase):
@@ -30,7 +34,7 @@ class Output(io.RawIOBase):
     def isatty(self) -> bool:
         return not self.never and os.isatty(self.descriptor)
 
-    def write(self, content: object) -> int:
+    def write(self, content: "ReadableBuffer") -> int:
         length = memoryview(content).nbytes
         if self.gone:
             return length

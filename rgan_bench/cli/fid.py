@@ -234,7 +234,8 @@ class Bench:
 
         fid = dataclasses.replace(fid, every=None)  # no part of how a score is computed
         images = self.once(lambda: load_data(data, limits).to(self.device), data, limits)
-        return self.once(lambda: Scorer(fid, images, self.device, self.say), fid, data, limits)
+        scorer: Scorer = self.once(lambda: Scorer(fid, images, self.device, self.say), fid, data, limits)
+        return scorer
 
     def once(self, make: Callable[[], Any], *key: Any) -> Any:
         """What `make` makes, or the error that it ended in: it is not tried again for each path."""

@@ -13,10 +13,10 @@ def let_lazy_help_pass() -> None:
         return
 
     def check_texts(parser: argparse.ArgumentParser, action: argparse.Action) -> None:
-        kind = type(action.help)
-        if isinstance(action.help, str | None):
+        text: object = action.help
+        if isinstance(text, str | None):
             check(parser, action)
-        elif not hasattr(kind, "__contains__"):
-            kind.__contains__ = lambda self, part: part in repr(self)
+        elif not hasattr(text, "__contains__"):
+            setattr(type(text), "__contains__", lambda self, part: part in repr(self))  # noqa: B010
 
-    argparse.ArgumentParser._check_help = check_texts
+    setattr(argparse.ArgumentParser, "_check_help", check_texts)  # noqa: B010 # Python before 3.14 has none to assign to

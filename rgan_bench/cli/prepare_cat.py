@@ -108,7 +108,8 @@ def check(arguments: argparse.Namespace) -> list[Path]:
     if arguments.source:
         if arguments.download and len(arguments.source) > 1:
             raise UserError("--download: puts the archives into one folder; give one --source, or none")
-        return arguments.source
+        sources: list[Path] = arguments.source
+        return sources
     if not arguments.download and not DOWNLOADS.exists():
         raise UserError(
             "--source: say where CAT's archives or folders are, or fetch them with --download "
@@ -136,6 +137,7 @@ def print_summary(files: "CatFiles", outcomes: list["Outcome"], sizes: tuple[int
 
     counts = Counter(outcome.status for outcome in outcomes)
     too_small = sum(outcome.status == "kept" and not outcome.sizes for outcome in outcomes)
+    rows: list[tuple[str, int, int | None]]
     rows = [("photos found", len(outcomes), None), ("annotations repaired", len(files.repaired), None)]
     rows += [(f"photos: {status}", counts[status], None) for status in STATUSES if status != "kept"]
     rows += [("photos: crop below every size", too_small, None)]

@@ -7,10 +7,14 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
 from rgan_bench.runs.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
+
+if TYPE_CHECKING:
+    from rgan_bench.report.cells import Table
 
 KINDS = ("auto", "table1", "table2", "table3", "sweep")
 FORMATS = ("markdown", "csv", "latex", "html", "json")
@@ -64,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
     say(f"{len(tables)} tables of {sum(len(table.runs) for table in tables)} runs: {out}")
 
 
-def render(tables: list, form: str) -> str:
+def render(tables: list["Table"], form: str) -> str:
     if form == "html":
         try:
             from rgan_bench.report.page import page  # matplotlib takes its time to load

@@ -52,7 +52,7 @@ def load_group_option(group: str, option: str) -> dict[str, Any]:
     """
     if option not in group_options(group):
         raise UserError(unknown_option(group, option, group_options(group)))
-    loaded = OmegaConf.to_container(OmegaConf.load(config_dir() / group / f"{option}.yaml"))
+    loaded: Any = OmegaConf.to_container(OmegaConf.load(config_dir() / group / f"{option}.yaml"))
     assert isinstance(loaded, dict)
     return loaded
 
@@ -60,6 +60,7 @@ def load_group_option(group: str, option: str) -> dict[str, Any]:
 def root_defaults() -> dict[str, Any]:
     """What `configs/config.yaml` says of the keys that no group holds: train, fid, limits, seed, …"""
     loaded = OmegaConf.load(config_dir() / "config.yaml")
+    assert isinstance(loaded, DictConfig)
     return {
         each.name: OmegaConf.to_container(loaded[each.name])
         if OmegaConf.is_config(loaded[each.name])
@@ -78,7 +79,7 @@ def validate(config: DictConfig) -> Config:
     Raises:
         UserError: one line with key, value and remedy.
     """
-    config = OmegaConf.create(OmegaConf.to_container(_resolved(config), resolve=False))  # ours to change
+    config = _copy(_resolved(config), resolve=False)  # ours to change
     for key in LISTS:
         if isinstance(OmegaConf.select(config, key), str):
             OmegaConf.update(config, key, [OmegaConf.select(config, key)])  # fid.features=pixels is what people type
@@ -162,6 +163,7 @@ def leaves(config: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
 def known_keys() -> list[str]:
     """Every dotted key that some config has, and the names of the groups."""
     keys = {"loss", "arch", "data", "optim", "experiment"}
+    groups: dict[str, list[type[Any]]]
     groups = {"loss": [LossConfig], "optim": [OptimConfig], "train": [TrainConfig], "fid": [FidConfig]}
     groups["limits"] = [LimitsConfig]
     groups |= {"arch": [ArchConfig], "data": [data_schema(name) for name in register.names("dataset")]}
@@ -221,9 +223,15 @@ def explain(error: OmegaConfBaseException, config: DictConfig) -> str:
 
 def _resolved(config: DictConfig) -> DictConfig:
     try:
-        return OmegaConf.create(OmegaConf.to_container(config, resolve=True, throw_on_missing=False))
+        return _copy(config, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(one_line(error)) from error
+
+
+def _copy(config: DictConfig, *, resolve: bool) -> DictConfig:
+    copied = OmegaConf.create(OmegaConf.to_container(config, resolve=resolve, throw_on_missing=False))
+    assert isinstance(copied, DictConfig)
+    return copied
 
 
 def _select(config: DictConfig, key: str) -> Any:

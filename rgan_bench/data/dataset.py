@@ -35,7 +35,7 @@ class ImageDataset:
             raise ValueError(f"images must be uint8 [N, 3, H, W], got {images.dtype} {list(images.shape)}")
         images = images.contiguous()
         digest = hashlib.blake2b(repr(tuple(images.shape)).encode(), digest_size=8)
-        digest.update(images.numpy())
+        digest.update(images.numpy().data)
         return cls(name, source, images, digest.hexdigest(), skipped)
 
     def __len__(self) -> int:

@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rgan_bench.config.schema import LimitsConfig
 from rgan_bench.data.dataset import ImageDataset, check_room
 from rgan_bench.register import dataset
 from rgan_bench.rng import stream
+
+Floats = NDArray[np.float64]
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross")
 BACKGROUNDS = ("plain", "gradient", "stripes", "vignette")
@@ -45,7 +48,7 @@ def draw(images: np.ndarray, generator: torch.Generator) -> None:
     """Fills uint8 [B, 3, size, size]."""
     count = len(images)
 
-    def uniform(low: float, high: float, channels: int = 1) -> np.ndarray:
+    def uniform(low: float, high: float, channels: int = 1) -> Floats:
         drawn = torch.rand(count, channels, 1, 1, generator=generator).numpy().astype(np.float64)
         return low + (high - low) * drawn
 
@@ -103,35 +106,35 @@ def _paint(images: np.ndarray, looks: dict[str, np.ndarray]) -> None:
         images[:, own] = np.floor(mixed * 255 + 0.5)
 
 
-def _disc(u: np.ndarray, v: np.ndarray, radius: np.ndarray) -> np.ndarray:
+def _disc(u: Floats, v: Floats, radius: Floats) -> Floats:
     return np.sqrt(u * u + v * v) - radius
 
 
-def _square(u: np.ndarray, v: np.ndarray, radius: np.ndarray) -> np.ndarray:
+def _square(u: Floats, v: Floats, radius: Floats) -> Floats:
     return np.maximum(abs(u), abs(v)) - 0.8 * radius
 
 
-def _triangle(u: np.ndarray, v: np.ndarray, radius: np.ndarray) -> np.ndarray:
+def _triangle(u: Floats, v: Floats, radius: Floats) -> Floats:
     """Corners at a quarter turn and a third of a turn to either side: cosines 0 and ±√¾, sines 1 and −½."""
     return np.maximum(v, abs(u) * math.sqrt(0.75) - v / 2) - 0.55 * radius
 
 
-def _ring(u: np.ndarray, v: np.ndarray, radius: np.ndarray) -> np.ndarray:
+def _ring(u: Floats, v: Floats, radius: Floats) -> Floats:
     return abs(np.sqrt(u * u + v * v) - 0.75 * radius) - 0.25 * radius
 
 
-def _cross(u: np.ndarray, v: np.ndarray, radius: np.ndarray) -> np.ndarray:
+def _cross(u: Floats, v: Floats, radius: Floats) -> Floats:
     u, v, bar = abs(u), abs(v), 0.32 * radius
     return np.minimum(np.maximum(u - radius, v - bar), np.maximum(v - radius, u - bar))
 
 
-def _vivid_colours(hue: np.ndarray, value: np.ndarray) -> np.ndarray:
+def _vivid_colours(hue: Floats, value: Floats) -> Floats:
     """Fully saturated RGB [B, 3, 1, 1] of hue and value [B, 1, 1, 1], both in [0, 1]."""
     turned = hue + np.array([0, 2 / 3, 1 / 3]).reshape(1, 3, 1, 1)
     return value * _clip(abs((turned - np.floor(turned)) * 6 - 3) - 1)
 
 
-def _each(kinds: list[Callable[..., Any]], chosen: np.ndarray, *arguments: np.ndarray) -> np.ndarray:
+def _each(kinds: list[Callable[..., Any]], chosen: NDArray[np.int64], *arguments: Floats) -> Floats:
     """Each of B images by the one of `kinds` that is chosen for it: [B, 1, H, W], the shape of the first argument."""
     found = np.empty_like(arguments[0])
     for kind, function in enumerate(kinds):
@@ -140,11 +143,11 @@ def _each(kinds: list[Callable[..., Any]], chosen: np.ndarray, *arguments: np.nd
     return found
 
 
-def _clip(values: np.ndarray) -> np.ndarray:
+def _clip(values: Floats) -> Floats:
     return np.minimum(np.maximum(values, 0), 1)
 
 
-def _sine(turns: np.ndarray) -> np.ndarray:
+def _sine(turns: Floats) -> Floats:
     """Of an angle in turns, by the first terms of its series, which every machine adds up to the same bits."""
     turns = turns - np.floor(turns + 0.5)  # in [−½, ½]
     turns = np.minimum(turns, 0.5 - turns)  # the sine of ¼ + t is that of ¼ − t …
@@ -158,5 +161,5 @@ def _sine(turns: np.ndarray) -> np.ndarray:
     return total * angle
 
 
-def _cosine(turns: np.ndarray) -> np.ndarray:
+def _cosine(turns: Floats) -> Floats:
     return _sine(turns + 0.25)

@@ -4,6 +4,7 @@ r = C(real) and f = C(fake) are logits, the discriminator's output before any ac
 r̃ and f̃; a function scores each side. Source: arXiv 1807.00734 section 3 and its appendix; `centered`: 1901.02474.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -162,7 +163,8 @@ class Loss:
     def _score(self, logits: Tensor, real: bool) -> Tensor:
         if self.function == "least_squares" and not self.is_relativistic:
             return least_squares_zero_one(logits, real)
-        return register.get("function", self.function)(logits, real)
+        found: Callable[[Tensor, bool], Tensor] = register.get("function", self.function)
+        return found(logits, real)
 
 
 def get_loss(

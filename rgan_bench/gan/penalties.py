@@ -30,7 +30,8 @@ def gradient_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor, u: Te
     mixed = (u * real + (1 - u) * fake).detach().requires_grad_(True)
     logits = discriminator(mixed)
     (gradient,) = torch.autograd.grad(logits.sum(), mixed, create_graph=True)
-    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+    norms: Tensor = gradient.flatten(1).norm(dim=1)
+    return (norms - 1).square().mean()
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ class Table:
 
     @property
     def rank_deficient(self) -> bool:
-        return self.protocol.get("rank_deficient", False)
+        return bool(self.protocol.get("rank_deficient", False))
 
     @property
     def runs(self) -> list[Run]:

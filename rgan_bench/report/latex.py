@@ -57,7 +57,7 @@ def latex_character(character: str) -> str:
         return " "
     if character.isascii() and character.isprintable():
         return character
-    base, *marks = unicodedata.normalize("NFD", character)
+    base, *marks = list(unicodedata.normalize("NFD", character))
     if base.isascii() and base.isalpha() and len(marks) == 1 and marks[0] in ACCENTS:
         return rf"\{ACCENTS[marks[0]]}{{{base}}}"
     return f"U+{ord(character):04X}"  # pdflatex stops at characters that its fonts do not have

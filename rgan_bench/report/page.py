@@ -135,11 +135,13 @@ def no_formula(text: str) -> str:
 def plot(title: str, rows: dict[str, list[Run]], table: Table) -> str:
     """One line per loss (a thin one for each further seed)."""
     score = table.score
-    style = {"svg.fonttype": "none", "svg.hashsalt": "rgan", "font.size": 9, "font.family": "sans-serif"}
-    with pyplot.rc_context(style), warnings.catch_warnings():
+    style = pyplot.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": "rgan", "font.size": 9, "font.family": "sans-serif"}
+    )
+    with style, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a name that this font cannot write: the browser has others
         figure, axes = pyplot.subplots(figsize=(5, 3.4))
-        palette = pyplot.get_cmap("tab10").colors
+        palette = matplotlib.color_sequences["tab10"]
         for index, (row, runs) in enumerate(rows.items()):
             for repetition, run in enumerate(runs):
                 history = run.scores[score].history if score in run.scores else []

@@ -31,9 +31,10 @@ FIRST_CODE = (
 
 @cache
 def paper() -> dict[str, Any]:
-    return OmegaConf.to_container(
-        OmegaConf.create(files("rgan_bench.report").joinpath("paper_tables.yaml").read_text())
-    )
+    text = files("rgan_bench.report").joinpath("paper_tables.yaml").read_text()
+    loaded: Any = OmegaConf.to_container(OmegaConf.create(text))
+    assert isinstance(loaded, dict)
+    return loaded
 
 
 def paper_table(runs: list[Run], name: str) -> list[Table]:
@@ -43,8 +44,8 @@ def paper_table(runs: list[Run], name: str) -> list[Table]:
         runs: that belong to cells of the table.
     """
     if name == "table3":
-        sizes = [size for size in IMAGES if any(run.cell[1] == size for run in runs)]
-        return [table3(size, [run for run in runs if run.cell[1] == size]) for size in sizes]
+        sizes = [size for size in IMAGES if any(setting_of(run) == size for run in runs)]
+        return [table3(size, [run for run in runs if setting_of(run) == size]) for size in sizes]
     chosen = choose_protocol(runs)
     score, kept = chosen.score, chosen.runs
     printed = paper()[name]["cells"]
@@ -83,6 +84,12 @@ def table3(size: str, runs: list[Run]) -> Table:
     return Table(f"table3_{size}", title, score, rows, columns, beside, chosen.protocol, notes)
 
 
+def setting_of(run: Run) -> str:
+    """The setting of a run that belongs to a cell; in table 3 that is the size."""
+    assert run.cell is not None
+    return run.cell[1]
+
+
 def grouped(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
     """(setting, row) → runs. A name of the user's own that stands for several losses has a row for each."""
     losses: dict[str, set[str]] = {}
@@ -92,7 +99,7 @@ def grouped(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
     for run in runs:
         choices = ", ".join(f"{key}={value}" for key, value in run.identity["loss"].items())
         row = run.row if len(losses[run.row]) == 1 else f"{run.row} with {choices}"
-        found.setdefault((run.cell[1], row), []).append(run)
+        found.setdefault((setting_of(run), row), []).append(run)
     return found
 
 

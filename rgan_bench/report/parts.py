@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,7 +99,8 @@ class Part:
             return self.value
         if kind == list[float]:
             return [entry.number() for entry in self.entries()]
-        return {str: self.text, int: self.whole, float: self.number}[kind]()
+        readers: dict[Any, Callable[[], Any]] = {str: self.text, int: self.whole, float: self.number}
+        return readers[kind]()
 
     def plain(self, depth: int = DEPTH) -> Any:
         """Texts, finite numbers, true, false and null, in lists and objects that lie at most so deep."""

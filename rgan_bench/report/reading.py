@@ -18,7 +18,7 @@ from rgan_bench.report.runs import Run, Score
 
 MOST_BYTES = 100_000_000  # a history of a million scores has 30 MB
 
-SCHEMAS = {
+SCHEMAS: dict[str, list[type[Any]]] = {
     "loss": [LossConfig],
     "arch": [ArchConfig],
     "data": [data_schema(name) for name in register.names("dataset")],
@@ -113,12 +113,13 @@ def read_run(path: Path) -> Run:
             for other in result.each("scores_under_other_protocols")
         ],
         failed=[(one["iteration"].iteration(), one["reason"].text()) for one in result.each("failed_scores")],
-        diverged=diverged
-        and (diverged["iteration"].iteration(), [name.text() for name in diverged["not_finite"].entries()]),
-        diversity=diversity and read_diversity(diversity),
-        command=command and command.text(),
+        diverged=(diverged["iteration"].iteration(), [name.text() for name in diverged["not_finite"].entries()])
+        if diverged
+        else None,
+        diversity=read_diversity(diversity) if diversity else None,
+        command=command.text() if command else None,
         versions={name: part.plain(depth=0) for name, part in versions.parts().items()} if versions else {},
-        images=images and images.text(),
+        images=images.text() if images else None,
         plugins=read_plugins(result),
     )
 
@@ -156,7 +157,7 @@ def refuse_constant(text: str) -> None:
 
 
 def read_config(part: Part) -> dict[str, Any]:
-    config = part.plain()
+    config: dict[str, Any] = part.plain()
     for group, keys in COUNTED.items():
         optional = {"root", "num_images", "data_seed"} if group == "data" else set()
         for key in keys:
@@ -182,7 +183,8 @@ def read_score(name: str, summary: Part, protocol: Part) -> Score:
         raise protocol["metric"].wrong("frechet or kernel")
     protocol["rank_deficient"].of_type(bool)
     table3 = summary.optional("table3")
-    complete = table3 is not None and table3["complete"].of_type(bool)
+    if table3 is not None and not table3["complete"].of_type(bool):
+        table3 = None
     history = []
     for entry in summary["history"].entries():
         pair = entry.entries()
@@ -194,10 +196,10 @@ def read_score(name: str, summary: Part, protocol: Part) -> Score:
         protocol={key: part.plain(depth=0) for key, part in protocol.parts().items()},
         final=(summary["final"]["iteration"].iteration(), summary["final"]["value"].number()),
         history=history,
-        table3={key: table3[key].number() for key in ("min", "max", "mean", "sd")} if complete else None,
+        table3={key: table3[key].number() for key in ("min", "max", "mean", "sd")} if table3 else None,
     )
 
 
 def read_diversity(part: Part) -> tuple[int, float, float | None]:
     real = part.optional("real_pixel_sd")
-    return part["iteration"].iteration(), part["pixel_sd"].number(), real and real.number()
+    return part["iteration"].iteration(), part["pixel_sd"].number(), real.number() if real else None

@@ -72,11 +72,13 @@ class Run:
 
     @property
     def seed(self) -> int:
-        return self.config["seed"]
+        seed: int = self.config["seed"]
+        return seed
 
     @property
     def iterations(self) -> int:
-        return self.config["train"]["iterations"]
+        iterations: int = self.config["train"]["iterations"]
+        return iterations
 
     @property
     def loss(self) -> str:

@@ -13,7 +13,7 @@ def compare_pairs(rows: dict[str, list[float]]) -> list[dict[str, Any]]:
         rows: name → one value per seed.
     """
     several = [(row, values) for row, values in rows.items() if len(values) > 1]
-    pairs = [
+    pairs: list[dict[str, Any]] = [
         {"pair": [one, two], "difference": fmean(a) - fmean(b), **welch(a, b)}
         for (one, a), (two, b) in itertools.combinations(several, 2)
     ]

@@ -4,10 +4,10 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from rgan_bench import register
@@ -36,7 +36,7 @@ def save_checkpoint(path: Path, content: dict[str, Any], *, previous: Path | Non
 def _save(content: dict[str, Any], file: BinaryIO) -> None:
     remembering = Remembering(file)
     try:
-        torch.save(content, remembering)
+        torch.save(content, cast(IO[bytes], remembering))  # torch asks no more of a file than write and flush
     except RuntimeError as error:
         if remembering.failure is None:
             raise
@@ -136,7 +136,9 @@ def config_of(content: dict[str, Any], path: Path) -> Config:
     needed = content.get("plugins", {})
     remedy = f"name them: rgan-fid --plugins {','.join(map(str, named))}, load_generator(…, plugins={named})"
     try:
-        config = validate(OmegaConf.merge(root_defaults(), {**content["config"], "plugins": []}))
+        merged = OmegaConf.merge(root_defaults(), {**content["config"], "plugins": []})
+        assert isinstance(merged, DictConfig)  # of two dicts
+        config = validate(merged)
     except Exception as error:  # a config from a file can be anything
         if named:
             raise UserError(f"{path}: was trained with plugins={named} ({one_line(error)[:200]}); {remedy}") from error

@@ -18,7 +18,7 @@ from rgan_bench.runs.outcome import print_outcome
 from rgan_bench.runs.parts import Parts
 from rgan_bench.runs.record import Record
 from rgan_bench.runs.resume import resume
-from rgan_bench.runs.sinks import Sinks
+from rgan_bench.runs.sinks import Sink, Sinks
 from rgan_bench.runs.sinks.metrics_file import MetricsFile
 from rgan_bench.runs.sinks.terminal import Terminal
 from rgan_bench.runs.standing import answer
@@ -102,6 +102,7 @@ class Experiment:
         self.check_finite({})
         with StopSignals() as self.stop, Progress(self.state.iteration, self.config.train.iterations) as self.progress:
             terminal = Terminal(self.progress, scored=self.parts.scorer is not None)
+            sinks: list[tuple[str, Sink]]
             sinks = [("metrics.jsonl", MetricsFile(self.folder)), ("to the terminal", terminal)]
             self.sinks = Sinks(sinks, say)
             self.record.tell("running")

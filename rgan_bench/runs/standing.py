@@ -52,7 +52,7 @@ def wanted_scores(
     """Name → (protocol, value) of what `fid` asks for, after this iteration; None where one of them is not known."""
     found = {}
     for name, protocol, history in scores_of(result):
-        values = dict(map(tuple, history))
+        values = dict(history)
         if iteration in values and _is_asked_for(protocol, fid, result["data"]):
             found[protocol["features"], protocol["metric"]] = (name, protocol, values[iteration])
     for features in fid.features:
@@ -63,7 +63,7 @@ def wanted_scores(
     return {name: (protocol, value) for name, protocol, value in found.values()}
 
 
-def scores_of(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], list[list[float]]]]:
+def scores_of(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], list[Any]]]:
     """(score's name, protocol, [[iteration, value], …]) of everything a run was ever scored under."""
     for name, summary in result["scores"].items():
         yield name, result["protocol"][name], summary["history"]

@@ -80,14 +80,14 @@ def inception_features(device: torch.device, weights: str | None) -> tuple[Calla
             f"fid.weights={path}: does not fit torch-fidelity's Inception ({one_line(error)[:200]})"
         ) from error
     fold_batch_norms(network)
-    network.to(device, memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last).to(device)
     return lambda images: network(images)[0], digest(path)
 
 
 @extractor("efficientnet-lite0", dimensions=1280)
 def efficientnet_lite0_features(device: torch.device, weights: str | None) -> tuple[Callable[[Tensor], Tensor], str]:
     path = _efficientnet_weights()
-    return EfficientNetLite0Features(path).to(device, memory_format=torch.channels_last), digest(path)
+    return EfficientNetLite0Features(path).to(memory_format=torch.channels_last).to(device), digest(path)
 
 
 @extractor("pixels", dimensions=192)
@@ -117,7 +117,8 @@ class EfficientNetLite0Features(nn.Module):
         images = images.float().contiguous(memory_format=torch.channels_last)
         if images.shape[-1] != self.SIZE:
             images = F.interpolate(images, (self.SIZE, self.SIZE), mode="bilinear", antialias=True)
-        return self.network.extract_features((images - 127) / 128).mean(dim=(2, 3))
+        features: Tensor = self.network.extract_features((images - 127) / 128)
+        return features.mean(dim=(2, 3))
 
 
 def fold_batch_norms(network: nn.Module) -> None:
@@ -141,7 +142,7 @@ def _efficientnet_weights() -> Path:
 
 def _download_inception() -> Path:
     """torch-fidelity's weights in torch's cache, fetched if they are not there. The file's name holds its hash."""
-    url = inception.URL_INCEPTION_V3
+    url: str = inception.URL_INCEPTION_V3
     name = url.rsplit("/", 1)[-1]
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if path.exists():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -38,11 +39,12 @@ def sample(
             each would make the host wait for it, before the last one: nobody gets all of them.
     """
     device = next(generator.parameters()).device
+    latent_dim = cast(int, generator.latent_dim)  # to a checker every attribute of a module is a tensor or a module
     # Infinite weights can saturate into images that look sound; running statistics count where they are used.
     used = [*generator.parameters(), *(generator.buffers() if batch_norm == "running" else ())]
     finite = torch.stack([torch.isfinite(tensor).all() for tensor in used]).all()
     for index, start in enumerate(range(0, count, batch_size)):
-        z = torch.randn(batch_size, generator.latent_dim, generator=stream(seed, purpose, index)).to(device)
+        z = torch.randn(batch_size, latent_dim, generator=stream(seed, purpose, index)).to(device)
         with borrowed(generator, batch_norm), torch.no_grad():
             values = generator(z)[: count - start]
         finite = finite & torch.isfinite(values).all()

@@ -120,8 +120,13 @@ class Scorer:
         names = [extractor.features for extractor in self.extractors]
         fake = dict(zip(names, collect(batches, self.extractors, total, kernels), strict=True))
         return {
-            name: kernel_distance(fake[protocol.features].features, real[protocol.features].features)
-            if protocol.metric == "kernel"
-            else frechet_distance(fake[protocol.features], real[protocol.features])
+            name: distance(protocol.metric, fake[protocol.features], real[protocol.features])
             for name, protocol in protocols.items()
         }
+
+
+def distance(metric: str, fake: Statistics, real: Statistics) -> float:
+    if metric != "kernel":
+        return frechet_distance(fake, real)
+    assert fake.features is not None and real.features is not None  # collected for it
+    return kernel_distance(fake.features, real.features)

@@ -54,11 +54,12 @@ class Sweep:
         write_text_atomically(self.plan, json.dumps(plan, indent=2) + "\n")
 
     def cells(self) -> list[str]:
-        return json.loads(self.plan.read_text())["cells"]
+        cells: list[str] = json.loads(self.plan.read_text())["cells"]
+        return cells
 
     def shares_its_run(self, number: int) -> bool:
         """Whether another cell trains the same run (and scores it otherwise): then one waits for the other."""
-        folders = json.loads(self.plan.read_text())["folders"]
+        folders: list[str] = json.loads(self.plan.read_text())["folders"]
         return folders.count(folders[number]) > 1
 
     def record(self, outcome: Outcome) -> None:

@@ -102,7 +102,8 @@ def plan_folders(config: DictConfig, batch: list[list[str]]) -> list[str]:
     for number, overrides in enumerate(batch):
         try:
             composed = loader.load_sweep_config(config, overrides)
-            cell = validate(OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]))
+            keys: list[Any] = [key for key in composed if key != "hydra"]  # one that is no text is refused
+            cell = validate(OmegaConf.masked_copy(composed, keys))
         except UserError:
             folders.append("")
             continue
@@ -120,5 +121,5 @@ def plan_folders(config: DictConfig, batch: list[list[str]]) -> list[str]:
                 "settings run one sweep each, with output_root=PLACE"
             )
     # Hydra would compose every cell once more to see whether it can be: that takes as long again, and is done.
-    BasicSweeper.validate_batch_is_legal = lambda self, batch: None
+    BasicSweeper.validate_batch_is_legal = lambda self, batch: None  # type: ignore[method-assign]  # meant: see above
     return folders

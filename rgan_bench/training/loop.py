@@ -28,9 +28,9 @@ def train(
     loss = loss_of(config.loss)
     iterate = make_iteration(state, loss, data, config)
     real_batches = config.optim.n_d + loss.needs_real_for_generator
-    prepared = accelerator is None
+    prepared = False
     for drawn in draws(config, len(data), real_batches, state.iteration, data.images.device):
-        if not prepared:
+        if accelerator is not None and not prepared:
             iterate = accelerator.prepare(iterate, state.tensors, (state.generator, state.discriminator), drawn)
             prepared = True
         measured = iterate(*drawn)

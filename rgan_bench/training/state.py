@@ -69,15 +69,17 @@ class TrainState:
         # Channels last: the layout in which convolutions run fastest, on CPUs and on tensor cores.
         memory_format = torch.contiguous_format if plain else torch.channels_last
         generator, discriminator = (
-            network.train().to(device, memory_format=memory_format)
+            network.train().to(memory_format=memory_format).to(device)
             for network in build_networks(config.arch, config.seed)
         )
+
+        beta1, beta2 = config.optim.betas
 
         def adam(network: nn.Module) -> torch.optim.Adam:
             return torch.optim.Adam(
                 network.parameters(),
                 lr=config.optim.lr,
-                betas=tuple(config.optim.betas),
+                betas=(beta1, beta2),
                 fused=not plain,
                 foreach=False,
                 capturable=not plain and device.type == "cuda",  # its step counter lies on the device

@@ -5,6 +5,7 @@ import urllib.request
 import zipfile
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -58,7 +59,7 @@ def fetch(url: str, part: Path) -> None:
                 raise problem
 
 
-def _fetch_on(url: str, part: Path, bar: tqdm) -> bool:
+def _fetch_on(url: str, part: Path, bar: "tqdm[Any]") -> bool:
     """One connection; True where the file is complete afterwards."""
     start = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})

@@ -44,7 +44,8 @@ class Generator(nn.Module):
         initialise(self)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.to_rgb(self.upsample(self.project(z).unflatten(1, (-1, 4, 4))))
+        images: Tensor = self.to_rgb(self.upsample(self.project(z).unflatten(1, (-1, 4, 4))))
+        return images
 
 
 class Discriminator(nn.Module):
@@ -76,4 +77,5 @@ class Discriminator(nn.Module):
             add_spectral_norm(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.judge(self.features(images).flatten(1))
+        logits: Tensor = self.judge(self.features(images).flatten(1))
+        return logits

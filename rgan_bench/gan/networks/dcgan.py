@@ -50,7 +50,8 @@ class Generator(nn.Module):
         initialise(self)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z[:, :, None, None])
+        images: Tensor = self.layers(z[:, :, None, None])
+        return images
 
 
 class Discriminator(nn.Module):
@@ -80,4 +81,5 @@ class Discriminator(nn.Module):
             add_spectral_norm(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.layers(images).flatten(1)
+        logits: Tensor = self.layers(images)
+        return logits.flatten(1)

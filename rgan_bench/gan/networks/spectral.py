@@ -29,6 +29,9 @@ class SpectralNorm(nn.Module):
     the first logits some five times as large as later ones. So the paper's runs began.
     """
 
+    _u: Tensor
+    _v: Tensor
+
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         matrix = as_matrix(weight.detach())
@@ -41,7 +44,8 @@ class SpectralNorm(nn.Module):
         if self.training:
             self._power_iteration(as_matrix(weight.detach()))
         # Clones, since the next forward pass changes them before this one's backward pass.
-        return Normalised.apply(weight, self._u.clone(), self._v.clone())
+        normalised: Tensor = Normalised.apply(weight, self._u.clone(), self._v.clone())
+        return normalised
 
     @torch.no_grad()
     def _power_iteration(self, matrix: Tensor) -> None:
