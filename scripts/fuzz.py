@@ -171,7 +171,6 @@ def fuzz_checkpoints(count: int, seed: int) -> dict[str, Any]:
     from rgan_bench.errors import UserError
     from rgan_bench.runs.checkpoint import load_checkpoint
     from rgan_bench.runs.experiment import Experiment
-    from rgan_bench.training.state import TrainState
     from scripts.crash_test import SETTINGS, same
 
     chance = random.Random(seed)
@@ -195,7 +194,7 @@ def fuzz_checkpoints(count: int, seed: int) -> dict[str, Any]:
                 torch.save(exchange(copy.deepcopy(content), chance), last)
             else:
                 last.write_bytes(repack(original, chance) if behind else damage(original, chance, [original[::-1]]))
-            experiment.state = experiment.keeper.state = TrainState.new(config, torch.device("cpu"))
+            experiment = Experiment(config)
             started = time.perf_counter()
             try:
                 with contextlib.redirect_stderr(io.StringIO()):
@@ -237,7 +236,7 @@ def go_on(experiment: Any) -> None:
         for parameter in network.parameters():
             parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
-    experiment.write_result("running")
+    experiment.record.write("running")
 
 
 def exchange(content: dict[str, Any], chance: random.Random) -> dict[str, Any]:

@@ -20,7 +20,10 @@ COUNTED = {
 }
 # Younger keys that decide them too: the value at which the feature does not exist, and the release that brought it.
 # At that value a key is no part of the identity, so that the runs of before keep their names.
-NEUTRAL: dict[str, tuple[Any, str]] = {}
+NEUTRAL: dict[str, tuple[Any, str]] = {
+    "loss.estimator": ("plain", "0.2.0"),
+    "data.flip": (False, "0.2.0"),
+}
 # What does not: names, cadences, scoring, how the same numbers are computed, where things are kept.
 WITHOUT_EFFECT = (
     *("loss.name", "data.on_corrupt", "train.iterations", "train.log_every", "train.sample_every"),

@@ -12,6 +12,7 @@ from omegaconf import MISSING
 from rgan_bench import register
 
 GENERATOR_FORMS = ("non_saturating", "saturating")
+ESTIMATORS = ("plain", "mvue", "unbiased")
 
 
 @dataclass
@@ -22,6 +23,7 @@ class LossConfig:
     generator: str = MISSING
     penalty: str = MISSING
     penalty_weight: float = MISSING
+    estimator: str = "plain"  # younger than the rest: checkpoints of before have none
 
 
 @dataclass
@@ -157,6 +159,7 @@ CHECKS: dict[str, Check] = {
     "loss.generator": one_of(*GENERATOR_FORMS),
     "loss.penalty": registered("penalty"),
     "loss.penalty_weight": not_negative,
+    "loss.estimator": one_of(*ESTIMATORS),
     "arch.width": at_least(1),
     "arch.latent_dim": at_least(1),
     "arch.pac": at_least(1),

@@ -31,6 +31,8 @@ from rgan_bench.config.schema import (
 from rgan_bench.errors import UserError, one_line
 
 LISTS = ("fid.features", "plugins")
+# Keys that every data set has, and their values in configs from before there were such keys.
+YOUNG_DATA_KEYS = {"flip": False}
 
 
 def config_dir() -> Path:
@@ -107,6 +109,7 @@ def validate(config: DictConfig) -> Config:
         if complaint:
             raise UserError(f"{key}={_shown(value)}: {complaint}")
     _check_sizes(validated)
+    _check_estimator(validated)
     if validated.loss.name == "spectral_sgan" and not validated.arch.spectral_norm:
         raise UserError(
             "loss.name=spectral_sgan: means a discriminator with spectral norm; set arch.spectral_norm=true"
@@ -141,12 +144,15 @@ def group_node(group: str, name: str) -> dict[str, Any]:
     told = register.attributes({"arch": "network", "data": "dataset"}[group], name)
     if group == "arch":
         return {**load_group_option("arch", "cnn32"), "name": name, **told}
-    return {**told, "name": name, "image_size": told.get("image_size") or 32}
+    return {**YOUNG_DATA_KEYS, **told, "name": name, "image_size": told.get("image_size") or 32}
 
 
 @cache
 def _dataclass_of(name: str, defaults: tuple[tuple[str, Any], ...]) -> type:
-    types = [(key, str if value == MISSING else type(value), field(default=MISSING)) for key, value in defaults]
+    types = [
+        (key, str if value == MISSING else type(value), field(default=YOUNG_DATA_KEYS.get(key, MISSING)))
+        for key, value in defaults
+    ]
     return make_dataclass(name, types)
 
 
@@ -171,6 +177,31 @@ def known_keys() -> list[str]:
         keys |= {f"{group}.{each.name}" for schema in schemas for each in fields(schema)}
     keys |= {each.name for each in fields(Config) if each.name not in groups}
     return sorted(keys)
+
+
+def _check_estimator(config: Config) -> None:
+    """Each is derived for some comparisons and functions only (arXiv 1901.02474)."""
+    loss = config.loss
+    problem = estimator_problem(loss.estimator, loss.comparison, loss.function, loss.generator)
+    if problem:
+        raise UserError(f"loss.estimator={loss.estimator}: {problem}")
+    if loss.estimator == "unbiased" and config.train.batch_size < 2:
+        raise UserError("loss.estimator=unbiased: estimates variances within a batch; set train.batch_size=2 or more")
+
+
+def estimator_problem(estimator: str, comparison: str, function: str, generator: str) -> str | None:
+    """What is wrong with the combination, and what would work; None: nothing."""
+    if estimator == "mvue" and comparison != "pair":
+        return f"takes all pairs, and loss.comparison={comparison} makes none; use loss.comparison=pair, or plain"
+    if estimator == "unbiased":
+        if comparison not in ("average", "centered") or function != "least_squares":
+            return (
+                "is known for loss.function=least_squares with loss.comparison=average or centered only, not for "
+                f"{function} with {comparison}; use one of these, or plain"
+            )
+        if generator != "non_saturating":
+            return f"is known for loss.generator=non_saturating only, not for {generator}; use that, or plain"
+    return None
 
 
 def _check_sizes(config: Config) -> None:

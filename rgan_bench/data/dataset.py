@@ -20,6 +20,7 @@ class ImageDataset:
         images: uint8 [N, 3, H, W].
         fingerprint: of the pixels; two data sets with one fingerprint are the same images in the same order.
         skipped: how many files that cannot be read, and folders that cannot be listed, were left out.
+        mirrored: whether batches may hold mirrored images, too. (Scores are always against the images as they are.)
     """
 
     name: str
@@ -27,6 +28,7 @@ class ImageDataset:
     images: Tensor
     fingerprint: str
     skipped: int = 0
+    mirrored: bool = False
 
     @classmethod
     def from_images(cls, name: str, source: str, images: Tensor, skipped: int = 0) -> "ImageDataset":
@@ -49,8 +51,15 @@ class ImageDataset:
         return replace(self, images=self.images.to(device))
 
     def batch(self, indices: Tensor, memory_format: torch.memory_format = torch.channels_last) -> Tensor:
-        """The images at these indices, float32 [B, 3, H, W] in [−1, 1], gathered and normalised where they lie."""
-        chosen = self.images[indices.to(self.images.device)]
+        """The images at these indices, float32 [B, 3, H, W] in [−1, 1], gathered and normalised where they lie.
+
+        Args:
+            indices: int64 [B]; with `mirrored`, N + i is image i mirrored.
+        """
+        indices = indices.to(self.images.device)
+        chosen = self.images[indices % len(self)] if self.mirrored else self.images[indices]
+        if self.mirrored:
+            chosen = torch.where((indices >= len(self))[:, None, None, None], chosen.flip(-1), chosen)
         return (chosen.float() / 127.5 - 1).contiguous(memory_format=memory_format)
 
 

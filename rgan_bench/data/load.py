@@ -1,5 +1,6 @@
 """Data config → images."""
 
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -17,5 +18,5 @@ def load_data(data: Any, limits: LimitsConfig) -> ImageDataset:
     """
     images: ImageDataset | Tensor = register.get("dataset", data.name)(data, limits)
     if isinstance(images, Tensor):  # a plugin need not know of more
-        return ImageDataset.from_images(data.name, f"data={data.name}", images)
-    return images
+        images = ImageDataset.from_images(data.name, f"data={data.name}", images)
+    return replace(images, mirrored=data.flip)

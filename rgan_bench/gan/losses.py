@@ -7,12 +7,13 @@ r̃ and f̃; a function scores each side. Source: arXiv 1807.00734 section 3 and
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rgan_bench import register
-from rgan_bench.config.schema import GENERATOR_FORMS, LossConfig
-from rgan_bench.config.validate import load_group_option
+from rgan_bench.config.schema import ESTIMATORS, GENERATOR_FORMS, LossConfig
+from rgan_bench.config.validate import estimator_problem, load_group_option
 from rgan_bench.gan.penalties import NO_PENALTY, Penalty, get_penalty
 from rgan_bench.register import comparison, function
 
@@ -95,6 +96,9 @@ class Loss:
     the batch.
 
     Attributes:
+        estimator: of what the means in a relativistic loss stand for (arXiv 1901.02474): plain (the batch's means);
+            mvue (all pairs of the batch, the minimum-variance unbiased estimator); unbiased (the batch's means, less
+            their bias).
         penalty: on the discriminator, weighted: (discriminator, reals, fakes, u) → scalar. It is added to the
             discriminator's loss by whoever has the images: `discriminator` has only logits.
 
@@ -106,12 +110,18 @@ class Loss:
     function: str
     generator_form: str
     penalty: Penalty = NO_PENALTY
+    estimator: str = "plain"
 
     def __post_init__(self) -> None:
         for kind, value in (("comparison", self.comparison), ("function", self.function)):
             register.get(kind, value)
         if self.generator_form not in GENERATOR_FORMS:
             raise ValueError(f"generator={self.generator_form!r}: must be one of {', '.join(GENERATOR_FORMS)}")
+        if self.estimator not in ESTIMATORS:
+            raise ValueError(f"estimator={self.estimator!r}: must be one of {', '.join(ESTIMATORS)}")
+        problem = estimator_problem(self.estimator, self.comparison, self.function, self.generator_form)
+        if problem:
+            raise ValueError(f"estimator={self.estimator!r}: {problem}")
 
     @property
     def is_relativistic(self) -> bool:
@@ -129,7 +139,8 @@ class Loss:
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """scale · (mean f1(r̃) + mean f2(f̃))."""
-        return self._two_terms(real_logits, fake_logits, real_is_real=True)
+        value = self._two_terms(real_logits, fake_logits, real_is_real=True)
+        return value - self._bias(real_logits, fake_logits) if self.estimator == "unbiased" else value
 
     def generator(self, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
         """The loss that the generator minimises; `real_logits` may be None unless `needs_real_for_generator`."""
@@ -139,19 +150,42 @@ class Loss:
             raise ValueError(f"comparison={self.comparison}: the generator's loss needs the logits of real images")
         if self.generator_form == "saturating":
             return -self.discriminator(real_logits, fake_logits)
-        return self._two_terms(real_logits, fake_logits, real_is_real=False)
+        value = self._two_terms(real_logits, fake_logits, real_is_real=False)
+        return value - self._bias(fake_logits) if self.estimator == "unbiased" else value
 
     def describe(self) -> str:
         """The loss in words, for people."""
         function, generator = self.function.replace("_", " "), self.generator_form.replace("_", "-")
         if not self.is_relativistic:
             return f"{function} function, not relativistic, {generator} generator"
-        return f"{function} function, relativistic ({self.comparison.replace('_', ' ')}), {generator} generator"
+        comparison = self.comparison.replace("_", " ") + {"plain": ""}.get(self.estimator, f", {self.estimator}")
+        return f"{function} function, relativistic ({comparison}), {generator} generator"
 
     def _two_terms(self, real: Tensor, fake: Tensor, *, real_is_real: bool) -> Tensor:
         """Both sides scored, the real one as real or, for the generator, with the roles swapped."""
+        if self.estimator == "mvue":
+            return self._all_pairs(real.flatten(), fake.flatten(), real_is_real)
         real, fake = register.get("comparison", self.comparison)(real, fake)
         return self.scale * (self._score(real, real_is_real).mean() + self._score(fake, not real_is_real).mean())
+
+    def _all_pairs(self, real: Tensor, fake: Tensor, real_is_real: bool) -> Tensor:
+        """As comparison `pair`, over all k² pairs of the batch instead of the k of equal index."""
+        if self.function == "least_squares":  # their mean in k steps; both terms are equal
+            target = 1.0 if real_is_real else -1.0
+            spread = real.var(correction=0) + fake.var(correction=0)
+            return 2 * self.scale * (spread + (real.mean() - fake.mean() - target).square())
+        differences = real[:, None] - fake
+        real_term, fake_term = self._score(differences, real_is_real), self._score(-differences, not real_is_real)
+        return self.scale * (real_term.mean() + fake_term.mean())
+
+    def _bias(self, *logits: Tensor) -> Tensor:
+        """By how much a least-squares loss is too large since it takes the batch's means for the population's.
+
+        In `average` each mean adds its own variance, s²/k. In `centered`, where a sample is part of its own midpoint,
+        half as much is missing.
+        """
+        share = {"average": 1.0, "centered": -0.5}[self.comparison] * self.scale
+        return share * torch.stack([each.var() / each.numel() for each in logits]).sum()
 
     def _fake_term_alone(self, fake: Tensor) -> Tensor:
         if self.generator_form == "saturating":
@@ -175,6 +209,7 @@ def get_loss(
     generator: str | None = None,
     penalty: str | None = None,
     penalty_weight: float | None = None,
+    estimator: str | None = None,
 ) -> Loss:
     """The loss of `configs/loss/<name>.yaml` with its penalty, single choices replaced where given.
 
@@ -189,10 +224,11 @@ def get_loss(
         function=function or choices["function"],
         generator_form=generator or choices["generator"],
         penalty=get_penalty(penalty or choices["penalty"], weight),
+        estimator=estimator or choices.get("estimator", "plain"),
     )
 
 
 def loss_of(config: LossConfig) -> Loss:
     """The loss of a validated config."""
     penalty = get_penalty(config.penalty, config.penalty_weight)
-    return Loss(config.comparison, config.function, config.generator, penalty)
+    return Loss(config.comparison, config.function, config.generator, penalty, config.estimator)

@@ -123,9 +123,10 @@ class Run:
         named = named_losses().get(mine["name"])
         if named is None:
             return self.loss
-        keys = ["comparison", "function", "generator", "penalty"]
+        keys = ["comparison", "function", "generator", "penalty", "estimator"]
         keys += ["penalty_weight"] * (mine["penalty"] != "none")
-        departures = [f"{key}={mine[key]}" for key in keys if mine[key] != named[key]]
+        chosen = {key: mine.get(key, "plain") for key in keys}  # an estimator is younger than other choices
+        departures = [f"{key}={value}" for key, value in chosen.items() if value != named.get(key, "plain")]
         return f"{self.loss} with {', '.join(departures)}" if departures else self.loss
 
     @cached_property

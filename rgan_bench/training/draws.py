@@ -16,7 +16,8 @@ Draws = tuple[Tensor, Tensor, Tensor]
 def draws(config: Config, population: int, real_batches: int, start: int, device: torch.device) -> Iterator[Draws]:
     """For each iteration from `start` on, on the device:
 
-    - indices of real images, distinct within a batch, int64 [real_batches, B·pac];
+    - indices of real images, distinct within a batch, int64 [real_batches, B·pac]; with data.flip, those of mirrored
+      images lie `population` higher, as ImageDataset.batch takes them;
     - latents z ~ N(0, 1) [n_d + 1, B·pac, latent_dim];
     - mixing weights of a penalty u ~ U(0, 1) [n_d, B, 1, 1, 1].
 
@@ -35,6 +36,9 @@ def draw(config: Config, population: int, real_batches: int, key: int) -> Draws:
     packed = batch_size * config.arch.pac  # a batch of B verdicts takes B·pac reals and B·pac fakes
     reals = stream(config.seed, "train/real", key)
     indices = torch.stack([draw_distinct(packed, population, reals) for _ in range(real_batches)])
+    if config.data.flip:
+        sides = torch.randint(2, indices.shape, generator=stream(config.seed, "train/flip", key))
+        indices = indices + population * sides
     z = torch.randn(n_d + 1, packed, config.arch.latent_dim, generator=stream(config.seed, "train/latent", key))
     u = torch.rand(n_d, batch_size, 1, 1, 1, generator=stream(config.seed, "train/penalty", key))
     return indices, z, u

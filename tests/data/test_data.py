@@ -683,3 +683,15 @@ def test_fingerprints_see_every_pixel_and_the_shape() -> None:
 def test_other_tensors_are_refused() -> None:
     with pytest.raises(ValueError, match="uint8"):
         ImageDataset.from_images("x", "x", torch.zeros(4, 3, 8, 8))
+
+
+def test_mirrored_images_follow_the_others() -> None:
+    data = load_data(demo_config(count=5), LIMITS)
+    both = load_data(data_config("demo", image_size=32, num_images=5, data_seed=0, flip=True), LIMITS)
+    assert torch.equal(both.images, data.images)
+    assert both.fingerprint == data.fingerprint  # scores are against the same images
+    batch = both.batch(torch.tensor([3, 5 + 3, 0]))
+    assert torch.equal(batch[0], data.batch(torch.tensor([3]))[0])
+    assert torch.equal(batch[1], batch[0].flip(-1))
+    assert not torch.equal(batch[1], batch[0])
+    assert torch.equal(batch[2], data.batch(torch.tensor([0]))[0])

@@ -119,14 +119,26 @@ NAMED = {
     "rasgan_v1": ("average_v1", "standard"),
     "ralsgan_v1": ("average_v1", "least_squares"),
     "spectral_sgan": ("none", "standard"),
+    # arXiv 1901.02474
+    "rcsgan": ("centered", "standard"),
+    "rclsgan": ("centered", "least_squares"),
+    "rchinge": ("centered", "hinge"),
+    "rlsgan": ("pair", "least_squares"),
+    "rhinge": ("pair", "hinge"),
+    "rsgan_mvue": ("pair", "standard"),
+    "rlsgan_mvue": ("pair", "least_squares"),
+    "rhinge_mvue": ("pair", "hinge"),
+    "ralsgan_unbiased": ("average", "least_squares"),
+    "rclsgan_unbiased": ("centered", "least_squares"),
 }
 
 
-def test_named_losses_are_those_of_the_paper_with_their_penalties() -> None:
+def test_named_losses_are_those_of_their_papers_with_penalties_and_estimators() -> None:
     assert set(group_options("loss")) == set(NAMED)
     for name, choices in NAMED.items():
         penalty = get_penalty("gp" if name == "wgangp" or name.endswith("_gp") else "none", 10)
-        assert get_loss(name) == Loss(*choices, "non_saturating", penalty)
+        estimator = next((each for each in ("mvue", "unbiased") if name.endswith(each)), "plain")
+        assert get_loss(name) == Loss(*choices, "non_saturating", penalty, estimator)
     assert get_loss("sgan", penalty="gp", penalty_weight=3).penalty == get_penalty("gp", 3)
 
 
@@ -210,3 +222,86 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
 def test_pairs_of_unequal_number_are_refused() -> None:
     with pytest.raises(ValueError, match="as many reals as fakes"):
         get_loss("rsgan").discriminator(torch.zeros(3), torch.zeros(4))
+
+
+# --- estimators, arXiv 1901.02474 -------------------------------------------------------------------------------------
+
+POPULATION_REAL, POPULATION_FAKE = np.array([0.4, -1.2, 2.0, 0.9]), np.array([-0.3, 1.1, -2.2, 0.1])
+MVUE = [
+    Loss("pair", function, form, estimator="mvue")
+    for function in ("standard", "least_squares", "hinge", "wasserstein")
+    for form in GENERATOR_FORMS
+]
+
+
+def all_pairs(loss: Loss, side: str, real: np.ndarray, fake: np.ndarray) -> float:
+    """The mean of the loss over each pair of a real and a fake, one at a time."""
+    formula = expected_discriminator if side == "discriminator" else expected_generator
+    pairs = itertools.product(real, fake)
+    return float(np.mean([formula(loss, np.array([r]), np.array([f])) for r, f in pairs]))
+
+
+def over_batches(loss: Loss, side: str, k: int) -> np.ndarray:
+    """The loss of every batch of k reals and k fakes, drawn from the population with replacement."""
+    found = []
+    for real in itertools.product(POPULATION_REAL, repeat=k):
+        for fake in itertools.product(POPULATION_FAKE, repeat=k):
+            found.append(getattr(loss, side)(torch.tensor(real).double(), torch.tensor(fake).double()).item())
+    return np.array(found)
+
+
+@pytest.mark.parametrize("loss", MVUE, ids=name_of)
+@pytest.mark.parametrize("side", ["discriminator", "generator"])
+def test_mvue_is_the_mean_over_all_pairs(loss: Loss, side: str) -> None:
+    real, fake = tensors()
+    value = getattr(loss, side)(real.view(-1, 1), fake.view(-1, 1))  # as a discriminator gives them
+    np.testing.assert_allclose(value.item(), all_pairs(loss, side, REAL, FAKE), rtol=1e-12)
+    found = torch.autograd.grad(value, [real, fake])
+    wanted = finite_difference(lambda r, f: all_pairs(loss, side, r, f), REAL, FAKE)
+    for gradient, expected in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(gradient.numpy(), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("function", ["standard", "least_squares", "hinge"])
+@pytest.mark.parametrize("side", ["discriminator", "generator"])
+def test_mvue_is_unbiased_and_varies_no_more_than_pairs_do(function: str, side: str) -> None:
+    mvue, plain = (Loss("pair", function, "non_saturating", estimator=each) for each in ("mvue", "plain"))
+    of_batches, of_pairs = over_batches(mvue, side, 2), over_batches(plain, side, 2)
+    population = all_pairs(mvue, side, POPULATION_REAL, POPULATION_FAKE)
+    assert of_batches.mean() == pytest.approx(population, rel=1e-12)
+    assert of_pairs.mean() == pytest.approx(population, rel=1e-12)
+    assert of_batches.var() < of_pairs.var()
+
+
+@pytest.mark.parametrize("comparison", ["average", "centered"])
+@pytest.mark.parametrize("k", [2, 3])
+def test_unbiased_gives_the_population_s_value_and_plain_misses_it(comparison: str, k: int) -> None:
+    plain = Loss(comparison, "least_squares", "non_saturating")
+    unbiased = Loss(comparison, "least_squares", "non_saturating", estimator="unbiased")
+    population = expected_discriminator(plain, POPULATION_REAL, POPULATION_FAKE)
+    variances = POPULATION_REAL.var(), POPULATION_FAKE.var()  # of drawing with replacement
+    share = 0.5 if comparison == "average" else -0.25  # of s²/k: the half is the loss's scale
+    assert over_batches(unbiased, "discriminator", k).mean() == pytest.approx(population, rel=1e-12)
+    bias = over_batches(plain, "discriminator", k).mean() - population
+    assert bias == pytest.approx(share * sum(variances) / k, rel=1e-12)
+    # For the generator only the fakes' mean counts: that of the reals does not depend on it.
+    for batch in (3, 5):
+        real, fake = torch.tensor(REAL[:batch]), torch.tensor(FAKE[:batch])
+        difference = plain.generator(real, fake) - unbiased.generator(real, fake)
+        assert difference.item() == pytest.approx(share * FAKE[:batch].var(ddof=1) / batch, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        (("average", "standard", "non_saturating", "mvue"), "takes all pairs, and loss.comparison=average makes none"),
+        (("average", "hinge", "non_saturating", "unbiased"), "not for hinge with average; use one of these, or plain"),
+        (("pair", "least_squares", "non_saturating", "unbiased"), "not for least_squares with pair"),
+        (("average", "least_squares", "saturating", "unbiased"), "loss.generator=non_saturating only"),
+        (("pair", "standard", "non_saturating", "best"), "must be one of plain, mvue, unbiased"),
+    ],
+)
+def test_estimators_that_are_not_known_are_refused(choices: tuple[str, str, str, str], message: str) -> None:
+    comparison, function, form, estimator = choices
+    with pytest.raises(ValueError, match=message):
+        Loss(comparison, function, form, estimator=estimator)

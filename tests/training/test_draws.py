@@ -36,3 +36,17 @@ def test_an_iterations_draws_lie_alike_in_memory_wherever_the_run_was_resumed(ti
     for start in (0, 5):
         for parts in draws(config, 200, 2, start, CPU):
             assert all(part.data_ptr() % 64 == 0 for part in parts)
+
+
+def test_flips_are_keyed_by_iteration_and_change_nothing_else(tiny_config: object) -> None:
+    config = tiny_config("optim.n_d=2", "train.iterations=8", "data.flip=true")
+    plain = list(draws(tiny_config("optim.n_d=2", "train.iterations=8"), 200, 3, 0, CPU))
+    whole = list(draws(config, 200, 3, 0, CPU))
+    for (indices, *others), (unflipped, *same) in zip(whole, plain, strict=True):
+        assert torch.equal(indices % 200, unflipped)
+        assert all(torch.equal(a, b) for a, b in zip(others, same, strict=True))
+    sides = torch.stack([indices // 200 for indices, _, _ in whole]).float()
+    assert set(sides.unique().tolist()) == {0.0, 1.0}
+    assert 0.3 < sides.mean() < 0.7
+    for one, two in zip(draws(config, 200, 3, 5, CPU), whole[5:], strict=True):
+        assert torch.equal(one[0], two[0])
