@@ -87,9 +87,17 @@ def function(name: str) -> Callable[[Thing], Thing]:
     return _announcing("function", name)
 
 
-def penalty(name: str) -> Callable[[Thing], Thing]:
-    """(discriminator, reals, fakes, u) → a scalar, which `loss.penalty_weight` multiplies: `loss.penalty=NAME`."""
-    return _announcing("penalty", name)
+def penalty(
+    name: str, *, points: tuple[str, ...] | None = None, weight: float | None = None
+) -> Callable[[Thing], Thing]:
+    """(discriminator, reals, fakes, u) → a scalar, which `loss.penalty_weight` multiplies: `loss.penalty=NAME`.
+
+    Args:
+        points: some of real, fake, mixed: the penalty is then a function of the discriminator's gradient with respect
+            to images there, [B, C, H, W] → a scalar, added up over the points.
+        weight: where `loss.penalty_weight` is null; None: 10.
+    """
+    return _announcing("penalty", name, points=points, weight=weight)
 
 
 def network(name: str, *, image_size: int, **defaults: Any) -> Callable[[Thing], Thing]:

@@ -22,7 +22,7 @@ class LossConfig:
     function: str = MISSING
     generator: str = MISSING
     penalty: str = MISSING
-    penalty_weight: float = MISSING
+    penalty_weight: float | None = MISSING
     estimator: str = "plain"  # younger than the rest: checkpoints of before have none
 
 
@@ -158,7 +158,7 @@ CHECKS: dict[str, Check] = {
     "loss.function": registered("function"),
     "loss.generator": one_of(*GENERATOR_FORMS),
     "loss.penalty": registered("penalty"),
-    "loss.penalty_weight": not_negative,
+    "loss.penalty_weight": lambda value: None if value is None else not_negative(value),
     "loss.estimator": one_of(*ESTIMATORS),
     "arch.width": at_least(1),
     "arch.latent_dim": at_least(1),

@@ -108,6 +108,8 @@ def validate(config: DictConfig) -> Config:
         complaint = CHECKS[key](value) if key in CHECKS else None
         if complaint:
             raise UserError(f"{key}={_shown(value)}: {complaint}")
+    if validated.loss.penalty_weight is None:  # filled in, so that it stands in results and decides a run's identity
+        validated.loss.penalty_weight = register.attributes("penalty", validated.loss.penalty).get("weight") or 10.0
     _check_sizes(validated)
     _check_estimator(validated)
     if validated.loss.name == "spectral_sgan" and not validated.arch.spectral_norm:

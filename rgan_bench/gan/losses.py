@@ -14,7 +14,7 @@ from torch import Tensor
 from rgan_bench import register
 from rgan_bench.config.schema import ESTIMATORS, GENERATOR_FORMS, LossConfig
 from rgan_bench.config.validate import estimator_problem, load_group_option
-from rgan_bench.gan.penalties import NO_PENALTY, Penalty, get_penalty
+from rgan_bench.gan.penalties import NO_PENALTY, Weighted, get_penalty
 from rgan_bench.register import comparison, function
 
 # --- comparisons: (r, f) → (r̃, f̃) ---------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class Loss:
     comparison: str
     function: str
     generator_form: str
-    penalty: Penalty = NO_PENALTY
+    penalty: Weighted = NO_PENALTY
     estimator: str = "plain"
 
     def __post_init__(self) -> None:

@@ -25,11 +25,15 @@ def discriminator_step(state: Any, loss: Loss, real: Tensor, z: Tensor, u: Tenso
     """
     with torch.no_grad():
         fake = pack(state.generator(z), state.discriminator.pac)
+    real, fake = loss.penalty.watch(real, fake)
     real_logits, fake_logits = state.discriminator(real), state.discriminator(fake)
     value = loss.discriminator(real_logits, fake_logits)
-    penalised = value + loss.penalty(state.discriminator, real, fake, u)
+    penalty = loss.penalty(state.discriminator, real, fake, u, {"real": real_logits, "fake": fake_logits})
+    penalised = value + penalty
     state.discriminator_optimizer.zero_grad(set_to_none=True)
-    penalised.backward()
+    # Images that the penalty watches need no gradient of the whole.
+    watched = real.requires_grad or fake.requires_grad
+    penalised.backward(inputs=list(state.discriminator.parameters()) if watched else None)
     state.discriminator_optimizer.step()
     return {
         "loss/discriminator": value.detach(),

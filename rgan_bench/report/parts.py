@@ -97,6 +97,8 @@ class Part:
             if not isinstance(self.value, bool):
                 raise self.wrong("true or false")
             return self.value
+        if kind == float | None:  # null is filled in before a run starts
+            kind = float
         if kind == list[float]:
             return [entry.number() for entry in self.entries()]
         readers: dict[Any, Callable[[], Any]] = {str: self.text, int: self.whole, float: self.number}

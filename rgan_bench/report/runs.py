@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from rgan_bench import register
 from rgan_bench.config.identity import identity_of
 from rgan_bench.config.validate import group_options, load_group_option
 from rgan_bench.files import by_iteration
@@ -126,7 +127,8 @@ class Run:
         keys = ["comparison", "function", "generator", "penalty", "estimator"]
         keys += ["penalty_weight"] * (mine["penalty"] != "none")
         chosen = {key: mine.get(key, "plain") for key in keys}  # an estimator is younger than other choices
-        departures = [f"{key}={value}" for key, value in chosen.items() if value != named.get(key, "plain")]
+        own = {**named, "penalty_weight": register.attributes("penalty", mine["penalty"]).get("weight") or 10.0}
+        departures = [f"{key}={value}" for key, value in chosen.items() if value != own.get(key, "plain")]
         return f"{self.loss} with {', '.join(departures)}" if departures else self.loss
 
     @cached_property

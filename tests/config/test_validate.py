@@ -141,7 +141,7 @@ REFUSED = [
     ("arch.activation=relu", r"arch\.activation=relu: one of: default, tanh"),
     ("arch.name=biggan", r"arch\.name=biggan: .*cnn32, dcgan64"),
     ("loss.comparison=paired", r"loss\.comparison=paired: did you mean pair\?"),
-    ("loss.penalty=r3", r"loss\.penalty=r3: one of: none, gp"),
+    ("loss.penalty=r3", r"loss\.penalty=r3: did you mean r2\? one of: none, gp, "),
     ("loss.penalty_weight=-1", r"loss\.penalty_weight=-1\.0: must be a number of at least 0"),
     ("loss.name=../../x", r"loss\.name=\.\./\.\./x: becomes part of a folder's name"),
     ("data.name=../../x", r"data\.name=\.\./\.\./x: one of: cat64, cat128, cat256, cifar10, demo, folder"),

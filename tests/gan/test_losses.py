@@ -130,13 +130,15 @@ NAMED = {
     "rhinge_mvue": ("pair", "hinge"),
     "ralsgan_unbiased": ("average", "least_squares"),
     "rclsgan_unbiased": ("centered", "least_squares"),
+    "rsgan_r1r2": ("pair", "standard"),  # arXiv 2501.05441
 }
 
 
 def test_named_losses_are_those_of_their_papers_with_penalties_and_estimators() -> None:
     assert set(group_options("loss")) == set(NAMED)
     for name, choices in NAMED.items():
-        penalty = get_penalty("gp" if name == "wgangp" or name.endswith("_gp") else "none", 10)
+        penalised = {"wgangp": "gp", "rsgan_gp": "gp", "rasgan_gp": "gp", "rsgan_r1r2": "r1r2"}
+        penalty = get_penalty(penalised.get(name, "none"), 10)
         estimator = next((each for each in ("mvue", "unbiased") if name.endswith(each)), "plain")
         assert get_loss(name) == Loss(*choices, "non_saturating", penalty, estimator)
     assert get_loss("sgan", penalty="gp", penalty_weight=3).penalty == get_penalty("gp", 3)

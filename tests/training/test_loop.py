@@ -12,6 +12,7 @@ from rgan_bench.config.validate import group_options
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.data.load import load_data
 from rgan_bench.gan.losses import get_loss
+from rgan_bench.gan.penalties import Weighted
 from rgan_bench.gan.steps import discriminator_step, generator_step, pack
 from rgan_bench.scoring.sampling import sample
 from rgan_bench.training.loop import train
@@ -136,6 +137,7 @@ def test_steps_are_adam_on_the_losses(name: str, tiny_config: Tiny) -> None:
         (("loss=rasgan",), 4),  # real, fake; fake, real
         (("loss=rasgan", "optim.n_d=3"), 8),
         (("loss=wgangp",), 4),  # real, fake, mixed; fake
+        (("loss=rsgan", "loss.penalty=r1r2"), 4),  # real, fake; fake, real: the penalty takes the logits that are there
     ],
 )
 def test_power_iterations_are_as_many_as_separate_passes(
@@ -183,9 +185,14 @@ def test_the_gradient_penalty_is_on_stacks(tiny_config: Tiny) -> None:
     config = tiny_config(*DCGAN, "loss=wgangp", "train.batch_size=3", "train.iterations=1")
     seen = []
 
-    def watch(discriminator: object, real: torch.Tensor, fake: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-        seen.append((real.shape, fake.shape, u.shape))
-        return real.new_zeros(())
+    class Watch(Weighted):
+        def __call__(
+            self, discriminator: object, real: torch.Tensor, fake: torch.Tensor, u: torch.Tensor, logits: dict
+        ) -> torch.Tensor:
+            seen.append((real.shape, fake.shape, u.shape))
+            return real.new_zeros(())
+
+    watch = Watch("none", 0.0)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rgan_bench.training.loop.loss_of", lambda config: replace(get_loss("wgangp"), penalty=watch))
