@@ -106,6 +106,7 @@ def validate(config: DictConfig) -> Config:
         if complaint:
             raise UserError(f"{key}={_shown(value)}: {complaint}")
     _check_sizes(validated)
+    _check_network(validated.arch)
     if validated.loss.name == "spectral_sgan" and not validated.arch.spectral_norm:
         raise UserError(
             "loss.name=spectral_sgan: means a discriminator with spectral norm; set arch.spectral_norm=true"
@@ -139,6 +140,7 @@ def group_node(group: str, name: str) -> dict[str, Any]:
     """What `arch=NAME` or `data=NAME` means for one that a plugin brings."""
     told = register.attributes({"arch": "network", "data": "dataset"}[group], name)
     if group == "arch":
+        told = {key: value for key, value in told.items() if key not in ("choices", "multiple_of")}
         return {**load_group_option("arch", "cnn32"), "name": name, **told}
     return {**told, "name": name, "image_size": told.get("image_size") or 32}
 
@@ -185,6 +187,30 @@ def _check_sizes(config: Config) -> None:
             f"{config.arch.image_size}×{config.arch.image_size}; set data.image_size={config.arch.image_size} "
             "or choose another arch"
         )
+
+
+def _check_network(arch: ArchConfig) -> None:
+    """What its decorator says that this network cannot be."""
+    told = register.attributes("network", arch.name)
+    values = dict(leaves(arch))
+    choices, multiple_of = (told.get(limit) or {} for limit in ("choices", "multiple_of"))
+    for key in [*choices, *multiple_of]:
+        if key not in values:
+            raise UserError(f"arch.name={arch.name}: its decorator limits {key}, and there is no key arch.{key}")
+    for key, possible in choices.items():
+        if values[key] not in possible:
+            only = " or ".join(map(_shown, possible))
+            raise UserError(
+                f"arch.{key}={_shown(values[key])}: arch={arch.name} can only have {only}; "
+                f"set arch.{key}={_shown(possible[0])} or choose another arch"
+            )
+    for key, factor in multiple_of.items():
+        if values[key] % factor:
+            above = values[key] + -values[key] % factor
+            raise UserError(
+                f"arch.{key}={values[key]}: arch={arch.name} needs a multiple of {factor}; "
+                f"set arch.{key}={above} or choose another arch"
+            )
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -252,6 +278,8 @@ def _is_whole(value: Any) -> bool:
 def _shown(value: Any) -> str:
     if isinstance(value, (list, tuple)) or OmegaConf.is_list(value):
         return "[" + ",".join(str(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return "null" if value is None else str(value)
 
 
