@@ -100,14 +100,24 @@ def penalty(
     return _announcing("penalty", name, points=points, weight=weight)
 
 
-def network(name: str, *, image_size: int, **defaults: Any) -> Callable[[Thing], Thing]:
+def network(
+    name: str,
+    *,
+    image_size: int,
+    choices: dict[str, tuple[Any, ...]] | None = None,
+    multiple_of: dict[str, int] | None = None,
+    **defaults: Any,
+) -> Callable[[Thing], Thing]:
     """(arch config) → (generator, discriminator), initialised: `arch=NAME`.
 
     Args:
         image_size: of the images, in pixels.
+        choices: arch key → the only values that this network can have there.
+        multiple_of: arch key → what its value must be a multiple of.
         defaults: of arch keys, where they are not those of cnn32. Of the package's own, configs/arch has them.
     """
-    return _announcing("network", name, image_size=image_size, **defaults)
+    limits = {"choices": choices, "multiple_of": multiple_of}
+    return _announcing("network", name, image_size=image_size, **limits, **defaults)
 
 
 def dataset(name: str, *, image_size: int | None = None, **defaults: Any) -> Callable[[Thing], Thing]:

@@ -13,6 +13,7 @@ import torch
 from rgan_bench import load_generator, register
 from rgan_bench.cli import fid, table
 from rgan_bench.cli import train as cli
+from rgan_bench.config.validate import group_node, load_group_option
 from rgan_bench.errors import UserError
 from tests.conftest import GOLDEN, TINY
 
@@ -169,6 +170,33 @@ def test_a_plugin_that_cannot_be_had_is_one_line_and_leaves_nothing(name: str, r
         assert err.count("\n") == 1
     assert not Path("outputs").exists()
     assert "x" not in register.names("function")
+
+
+LIMITED = """
+from rgan_bench.register import network
+
+@network("limited", image_size=32, batch_norm="none", width=4, choices={"batch_norm": ("none",)}, multiple_of={%r: 4})
+def limited(arch): ...
+"""
+
+
+def test_what_a_network_cannot_be_is_refused_in_one_line(compose_config: Callable) -> None:
+    Path("limited.py").write_text(LIMITED % "width")
+    Path("misspelt.py").write_text((LIMITED % "widht").replace("limited", "misspelt"))
+    settings = ["plugins=[limited.py]", "arch.name=limited"]
+    assert compose_config(*settings, "arch.batch_norm=none").arch.width == 64
+    for override, message in {
+        "arch.batch_norm=both": "arch.batch_norm=both: arch=limited can only have none; set arch.batch_norm=none",
+        "arch.width=6": "arch.width=6: arch=limited needs a multiple of 4; set arch.width=8 or choose another arch",
+    }.items():
+        with pytest.raises(UserError, match=re.escape(message)) as refusal:
+            compose_config(*settings, "arch.batch_norm=none", override)
+        assert "\n" not in str(refusal.value)
+    assert group_node("arch", "limited").keys() == load_group_option("arch", "cnn32").keys()
+    with pytest.raises(
+        UserError, match=r"arch\.name=misspelt: its decorator limits widht, and there is no key arch\.wid"
+    ):
+        compose_config("plugins=[misspelt.py]", "arch.name=misspelt", "arch.batch_norm=none")
 
 
 def test_a_checkpoint_imports_no_plugin_and_says_which_it_needs(

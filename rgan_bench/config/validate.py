@@ -17,6 +17,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from rgan_bench import register
+from rgan_bench.config.combinations import check_combinations, shown
 from rgan_bench.config.schema import (
     CHECKS,
     ArchConfig,
@@ -107,20 +108,10 @@ def validate(config: DictConfig) -> Config:
     for key, value in leaves(validated):
         complaint = CHECKS[key](value) if key in CHECKS else None
         if complaint:
-            raise UserError(f"{key}={_shown(value)}: {complaint}")
+            raise UserError(f"{key}={shown(value)}: {complaint}")
     if validated.loss.penalty_weight is None:  # filled in, so that it stands in results and decides a run's identity
         validated.loss.penalty_weight = register.attributes("penalty", validated.loss.penalty).get("weight") or 10.0
-    _check_sizes(validated)
-    _check_estimator(validated)
-    if validated.loss.name == "spectral_sgan" and not validated.arch.spectral_norm:
-        raise UserError(
-            "loss.name=spectral_sgan: means a discriminator with spectral norm; set arch.spectral_norm=true"
-        )
-    if validated.accelerate == "compile" and validated.loss.penalty != "none":
-        raise UserError(
-            f"accelerate=compile: loss.penalty={validated.loss.penalty} differentiates twice, which torch.compile "
-            "cannot do; use accelerate=auto"
-        )
+    check_combinations(validated)
     return validated
 
 
@@ -145,6 +136,7 @@ def group_node(group: str, name: str) -> dict[str, Any]:
     """What `arch=NAME` or `data=NAME` means for one that a plugin brings."""
     told = register.attributes({"arch": "network", "data": "dataset"}[group], name)
     if group == "arch":
+        told = {key: value for key, value in told.items() if key not in ("choices", "multiple_of")}
         return {**load_group_option("arch", "cnn32"), "name": name, **told}
     return {**YOUNG_DATA_KEYS, **told, "name": name, "image_size": told.get("image_size") or 32}
 
@@ -181,52 +173,11 @@ def known_keys() -> list[str]:
     return sorted(keys)
 
 
-def _check_estimator(config: Config) -> None:
-    """Each is derived for some comparisons and functions only (arXiv 1901.02474)."""
-    loss = config.loss
-    problem = estimator_problem(loss.estimator, loss.comparison, loss.function, loss.generator)
-    if problem:
-        raise UserError(f"loss.estimator={loss.estimator}: {problem}")
-    if loss.estimator == "unbiased" and config.train.batch_size < 2:
-        raise UserError("loss.estimator=unbiased: estimates variances within a batch; set train.batch_size=2 or more")
-
-
-def estimator_problem(estimator: str, comparison: str, function: str, generator: str) -> str | None:
-    """What is wrong with the combination, and what would work; None: nothing."""
-    if estimator == "mvue" and comparison != "pair":
-        return f"takes all pairs, and loss.comparison={comparison} makes none; use loss.comparison=pair, or plain"
-    if estimator == "unbiased":
-        if comparison not in ("average", "centered") or function != "least_squares":
-            return (
-                "is known for loss.function=least_squares with loss.comparison=average or centered only, not for "
-                f"{function} with {comparison}; use one of these, or plain"
-            )
-        if generator != "non_saturating":
-            return f"is known for loss.generator=non_saturating only, not for {generator}; use that, or plain"
-    return None
-
-
-def _check_sizes(config: Config) -> None:
-    for group, kind, part in (("arch", "network", config.arch), ("data", "dataset", config.data)):
-        fixed = register.attributes(kind, part.name).get("image_size")
-        if fixed is not None and part.image_size != fixed:
-            raise UserError(
-                f"{group}.image_size={part.image_size}: {group}={part.name} is {fixed}×{fixed} only; "
-                f"set {group}.image_size={fixed} or choose another {group}"
-            )
-    if config.arch.image_size != config.data.image_size:
-        raise UserError(
-            f"data.image_size={config.data.image_size}: arch={config.arch.name} makes images of "
-            f"{config.arch.image_size}×{config.arch.image_size}; set data.image_size={config.arch.image_size} "
-            "or choose another arch"
-        )
-
-
 # --- messages ---------------------------------------------------------------------------------------------------------
 
 
 def unknown_key(key: str, value: object = None) -> str:
-    assigned = f"{key}={_shown(value)}" if value is not None else key
+    assigned = f"{key}={shown(value)}" if value is not None else key
     near = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.6)
     if not near:  # a right last name under a wrong first one, or the other way round
         last = key.rsplit(".", 1)[-1]
@@ -250,7 +201,7 @@ def explain(error: OmegaConfBaseException, config: DictConfig) -> str:
         value = _select(config, key)
         wanted = _wanted_type(str(error.msg))
         hint = f"; write {int(value)}" if wanted == "an integer" and _is_whole(value) else ""
-        return f"{key}={_shown(value)}: must be {wanted}{hint}"
+        return f"{key}={shown(value)}: must be {wanted}{hint}"
     return one_line(error)
 
 
@@ -288,12 +239,6 @@ def _wanted_type(message: str) -> str:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, float) and math.isfinite(value) and value == int(value)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, (list, tuple)) or OmegaConf.is_list(value):
-        return "[" + ",".join(str(item) for item in value) + "]"
-    return "null" if value is None else str(value)
 
 
 def _hint_for_missing(key: str) -> str:

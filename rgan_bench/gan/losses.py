@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rgan_bench import register
+from rgan_bench.config.combinations import estimator_problem
 from rgan_bench.config.schema import ESTIMATORS, GENERATOR_FORMS, LossConfig
-from rgan_bench.config.validate import estimator_problem, load_group_option
+from rgan_bench.config.validate import load_group_option
 from rgan_bench.gan.penalties import NO_PENALTY, Weighted, get_penalty
 from rgan_bench.register import comparison, function
 

@@ -85,7 +85,9 @@ class Run:
     def loss(self) -> str:
         """The row's name: the loss's, or spectral_sgan where table 3 has it as a row of its own."""
         name, arch = self.config["loss"]["name"], self.config["arch"]
-        return "spectral_sgan" if name == "sgan" and arch["spectral_norm"] and arch["name"] != "cnn32" else name
+        return (
+            "spectral_sgan" if name == "sgan" and arch["spectral_norm"] and arch["name"].startswith("dcgan") else name
+        )
 
     @cached_property
     def identity(self) -> dict[str, Any]:

@@ -24,8 +24,9 @@ FILES = [path for path in FILES if path.parts[0] not in ("hydra", "exception")] 
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_every_file_composes_and_builds(file: Path, compose_config: Compose) -> None:
     group = [] if file.parent == Path() else [f"{file.parent}={file.stem}"]
+    width = 8 if file.stem == "r3gan32" else 2
     config = compose_config(
-        *group, "arch.width=2", *(["data.root=x"] if file.stem == "folder" else []), *matching(file)
+        *group, f"arch.width={width}", *(["data.root=x"] if file.stem == "folder" else []), *matching(file)
     )
     build_networks(config.arch, config.seed)
     loss_of(config.loss)

@@ -249,6 +249,24 @@ def test_spectral_norm_under_a_gradient_penalty_is_pytorchs() -> None:
     torch.testing.assert_close(ours.parametrizations.weight.original.grad, theirs.weight_orig.grad)
 
 
+def test_spectral_norm_of_a_linear_layer_is_pytorchs() -> None:
+    torch.manual_seed(0)
+    theirs, ours = nn.Linear(6, 4).double(), nn.Linear(6, 4).double()
+    ours.load_state_dict(theirs.state_dict())
+    torch.nn.utils.spectral_norm(theirs)
+    add_spectral_norm(ours)
+    assert not has_spectral_norm(ours)  # unless asked for
+    add_spectral_norm(ours, linear=True)
+    ours.double()
+    ours.parametrizations.weight[0]._u.copy_(theirs.weight_u)
+    features = torch.randn(3, 6).double()
+    for layer in (theirs, ours):
+        (layer(features).square().mean() + layer(2 * features).sin().mean()).backward()
+    torch.testing.assert_close(ours.parametrizations.weight.original.grad, theirs.weight_orig.grad)
+    torch.testing.assert_close(ours.parametrizations.weight[0]._u, theirs.weight_u)
+    torch.testing.assert_close(ours.parametrizations.weight[0]._v, theirs.weight_v)
+
+
 def test_the_estimate_comes_to_the_largest_singular_value_and_rests_in_eval_mode() -> None:
     convolution = nn.Conv2d(6, 8, 3)
     add_spectral_norm(convolution)

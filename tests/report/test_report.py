@@ -243,6 +243,13 @@ def test_a_combination_of_ones_own_has_a_row(make: Make, rgan_table: Callable) -
     assert re.search(r"\| rlsgan +\| 40\.00", out)
 
 
+def test_spectral_sgan_is_a_row_of_dcgan_alone(make: Make) -> None:
+    """Table 3 names it so; other networks have spectral norm by default."""
+    for settings in (("arch=snresnet32",), ("experiment=cat64", "arch.spectral_norm=true")):
+        make("loss=sgan", *settings, value=30.0)
+    assert sorted(run.loss for run in find_runs([Path("outputs")])) == ["sgan", "spectral_sgan"]
+
+
 def test_a_departure_from_a_named_loss_is_not_that_loss(make: Make, rgan_table: Callable) -> None:
     make("experiment=table1_stable", "loss=rasgan", value=31.0)
     make("experiment=table1_stable", "loss=rasgan", "loss.comparison=pair", value=20.0)

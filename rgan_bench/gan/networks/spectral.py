@@ -15,10 +15,15 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils.parametrize import register_parametrization
 
 
-def add_spectral_norm(network: nn.Module) -> None:
-    """Spectral norm with one power iteration a forward pass, on every convolution; linear layers stay free."""
+def add_spectral_norm(network: nn.Module, *, linear: bool = False) -> None:
+    """Spectral norm with one power iteration a forward pass, on every convolution.
+
+    Args:
+        linear: on every linear layer too, as in the paper; its author's own networks leave them free.
+    """
+    kinds = (nn.Conv2d, nn.Linear) if linear else (nn.Conv2d,)
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, kinds):
             register_parametrization(module, "weight", SpectralNorm(module.weight))
 
 
@@ -70,10 +75,15 @@ class Normalised(torch.autograd.Function):
         matrix = as_matrix(gradient)
         inner = torch.dot(matrix.flatten(), as_matrix(normalised).flatten())
         found = torch.addr(matrix / sigma, u * (-inner / sigma), v)
+        if normalised.dim() == 2:
+            return found, None, None
         out, into, height, width = normalised.shape
         return found.view(out, height, width, into).permute(0, 3, 1, 2), None, None
 
 
 def as_matrix(weight: Tensor) -> Tensor:
-    """[out, in, kh, kw] → [out, kh·kw·in]: a view where the weight lies channels last. σ is the same in any order."""
+    """[out, in, kh, kw] → [out, kh·kw·in]: a view where the weight lies channels last. σ is the same in any order.
+    [out, in], of a linear layer, as it is."""
+    if weight.dim() == 2:
+        return weight
     return weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)

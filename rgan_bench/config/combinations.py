@@ -1,0 +1,101 @@
+"""What may be set, each by itself, and cannot go together."""
+
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from rgan_bench import register
+from rgan_bench.config.schema import ArchConfig, Config
+from rgan_bench.errors import UserError
+
+
+def check_combinations(config: Config) -> None:
+    """
+    Raises:
+        UserError: one line with key, value and remedy.
+    """
+    check_sizes(config)
+    check_estimator(config)
+    check_network(config.arch)
+    if config.loss.name == "spectral_sgan" and not config.arch.spectral_norm:
+        raise UserError(
+            "loss.name=spectral_sgan: means a discriminator with spectral norm; set arch.spectral_norm=true"
+        )
+    if config.accelerate == "compile" and config.loss.penalty != "none":
+        raise UserError(
+            f"accelerate=compile: loss.penalty={config.loss.penalty} differentiates twice, which torch.compile "
+            "cannot do; use accelerate=auto"
+        )
+
+
+def check_estimator(config: Config) -> None:
+    """Each is derived for some comparisons and functions only (arXiv 1901.02474)."""
+    loss = config.loss
+    problem = estimator_problem(loss.estimator, loss.comparison, loss.function, loss.generator)
+    if problem:
+        raise UserError(f"loss.estimator={loss.estimator}: {problem}")
+    if loss.estimator == "unbiased" and config.train.batch_size < 2:
+        raise UserError("loss.estimator=unbiased: estimates variances within a batch; set train.batch_size=2 or more")
+
+
+def estimator_problem(estimator: str, comparison: str, function: str, generator: str) -> str | None:
+    """What is wrong with the combination, and what would work; None: nothing."""
+    if estimator == "mvue" and comparison != "pair":
+        return f"takes all pairs, and loss.comparison={comparison} makes none; use loss.comparison=pair, or plain"
+    if estimator == "unbiased":
+        if comparison not in ("average", "centered") or function != "least_squares":
+            return (
+                "is known for loss.function=least_squares with loss.comparison=average or centered only, not for "
+                f"{function} with {comparison}; use one of these, or plain"
+            )
+        if generator != "non_saturating":
+            return f"is known for loss.generator=non_saturating only, not for {generator}; use that, or plain"
+    return None
+
+
+def check_sizes(config: Config) -> None:
+    for group, kind, part in (("arch", "network", config.arch), ("data", "dataset", config.data)):
+        fixed = register.attributes(kind, part.name).get("image_size")
+        if fixed is not None and part.image_size != fixed:
+            raise UserError(
+                f"{group}.image_size={part.image_size}: {group}={part.name} is {fixed}×{fixed} only; "
+                f"set {group}.image_size={fixed} or choose another {group}"
+            )
+    if config.arch.image_size != config.data.image_size:
+        raise UserError(
+            f"data.image_size={config.data.image_size}: arch={config.arch.name} makes images of "
+            f"{config.arch.image_size}×{config.arch.image_size}; set data.image_size={config.arch.image_size} "
+            "or choose another arch"
+        )
+
+
+def check_network(arch: ArchConfig) -> None:
+    """What its decorator says that this network cannot be."""
+    told = register.attributes("network", arch.name)
+    values = vars(arch)
+    choices, multiple_of = (told.get(limit) or {} for limit in ("choices", "multiple_of"))
+    for key in [*choices, *multiple_of]:
+        if key not in values:
+            raise UserError(f"arch.name={arch.name}: its decorator limits {key}, and there is no key arch.{key}")
+    for key, possible in choices.items():
+        if values[key] not in possible:
+            only = " or ".join(map(shown, possible))
+            raise UserError(
+                f"arch.{key}={shown(values[key])}: arch={arch.name} can only have {only}; "
+                f"set arch.{key}={shown(possible[0])} or choose another arch"
+            )
+    for key, factor in multiple_of.items():
+        if values[key] % factor:
+            above = values[key] + -values[key] % factor
+            raise UserError(
+                f"arch.{key}={values[key]}: arch={arch.name} needs a multiple of {factor}; "
+                f"set arch.{key}={above} or choose another arch"
+            )
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, (list, tuple)) or OmegaConf.is_list(value):
+        return "[" + ",".join(str(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
