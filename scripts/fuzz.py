@@ -33,45 +33,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scripts.damage import damage
 from scripts.fuzz_results import fuzz_results
 from scripts.fuzz_stops import fuzz_stops
 
 SECONDS, MEGABYTES = 5.0, 1000.0
-
-
-# --- damage -----------------------------------------------------------------------------------------------------------
-
-
-def damage(content: bytes, chance: random.Random, others: list[bytes]) -> bytes:
-    """The content with bytes changed, cut off, cut out, doubled, zeroed, inserted or spliced, or a number raised."""
-    data = bytearray(content)
-    for _ in range(chance.choice((1, 1, 2))):
-        if len(data) < 8:
-            break
-        at, length = chance.randrange(len(data)), chance.randrange(1, max(2, len(data) // 4))
-        kind = chance.choice(("flip", "flip", "header", "cut", "out", "double", "zero", "insert", "splice", "number"))
-        if kind == "flip":
-            for _ in range(chance.randrange(1, 20)):
-                data[chance.randrange(len(data))] = chance.randrange(256)
-        elif kind == "header":
-            for _ in range(chance.randrange(1, 5)):
-                data[chance.randrange(min(len(data), 64))] = chance.randrange(256)
-        elif kind == "cut":
-            del data[at:]
-        elif kind == "out":
-            del data[at : at + length]
-        elif kind == "double":
-            data[at:at] = data[at : at + length]
-        elif kind == "zero":
-            data[at : at + length] = bytes(min(length, len(data) - at))
-        elif kind == "insert":
-            data[at:at] = chance.randbytes(length)
-        elif kind == "splice":
-            data[at:] = chance.choice(others)[at:]
-        else:  # somewhere a length or a size becomes enormous
-            at = chance.randrange(max(1, min(len(data), 200) - 4))
-            data[at : at + 4] = struct.pack(chance.choice("<>") + "I", chance.choice((50_000, 2**31 - 1, 2**32 - 1)))
-    return bytes(data)
 
 
 # --- images -----------------------------------------------------------------------------------------------------------
@@ -434,7 +400,7 @@ def in_own_process(target: str, count: int, seed: int) -> dict[str, Any]:
     """A crash of the interpreter is then a result too."""
     command = [sys.executable, "-m", "scripts.fuzz", target, "--count", str(count), "--seed", str(seed), "--json"]
     root = Path(__file__).resolve().parent.parent
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60 + 20 * count)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60 + 60 * count)
     if not done.stdout:
         return {"wrong": [f"ended with status {done.returncode}: {done.stderr[-1000:]}"]}
     return json.loads(done.stdout.splitlines()[-1])

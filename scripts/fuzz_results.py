@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from scripts.damage import damage
+
 SECONDS = 5.0
 
 HOSTILE = (
@@ -104,7 +106,6 @@ def a_result(loss: str, seed: int, value: float) -> dict[str, Any]:
 def damaged_result(original: dict[str, Any], chance: random.Random) -> bytes:
     """With bytes damaged, or with some values exchanged, taken away, added or renamed."""
     content = copy.deepcopy(original)
-    from scripts.fuzz import damage  # which imports this
 
     kind = chance.choice(("bytes", "gentle", "gentle", "gentle", "rough"))
     if kind == "bytes":
