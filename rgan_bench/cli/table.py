@@ -65,7 +65,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written ({printable(one_line(error))})") from error
-    say(f"{len(tables)} tables of {sum(len(table.runs) for table in tables)} runs: {out}")
+    runs_shown = sum(len(table.runs) for table in tables)
+    say(f"{len(tables)} table{'s' * (len(tables) != 1)} of {runs_shown} run{'s' * (runs_shown != 1)}: {out}")
 
 
 def render(tables: list["Table"], form: str) -> str:

@@ -1,17 +1,19 @@
 """Every loss against formulas written out again, in numpy and float64; gradients against their finite differences."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
 import torch
 
 from rgan_bench import register
-from rgan_bench.config.schema import GENERATOR_FORMS
+from rgan_bench.config.schema import ESTIMATORS, GENERATOR_FORMS
 from rgan_bench.config.validate import group_options
 from rgan_bench.errors import UserError
 from rgan_bench.gan.losses import Loss, get_loss
-from rgan_bench.gan.penalties import get_penalty
+from rgan_bench.gan.penalties import get_penalty, own_weight
+from tests.conftest import GOLDEN
 
 COMPARISONS, FUNCTIONS = register.names("comparison"), register.names("function")
 ALL = [Loss(*choices) for choices in itertools.product(COMPARISONS, FUNCTIONS, GENERATOR_FORMS)]
@@ -224,6 +226,34 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
 def test_pairs_of_unequal_number_are_refused() -> None:
     with pytest.raises(ValueError, match="as many reals as fakes"):
         get_loss("rsgan").discriminator(torch.zeros(3), torch.zeros(4))
+
+
+def test_the_page_of_losses_has_every_name() -> None:
+    """docs/losses.md, a row for each; what is not there is not there either."""
+    page = (GOLDEN.parent.parent / "docs" / "losses.md").read_text()
+    sections = dict(re.findall(r"^## (\w+).*?\n(.*?)(?=^## |\Z)", page, flags=re.MULTILINE | re.DOTALL))
+    wanted = {
+        "Comparisons": register.names("comparison"),
+        "Functions": register.names("function"),
+        "Estimators": ESTIMATORS,
+        "Penalties": register.names("penalty"),
+        "Names": group_options("loss"),
+    }
+    for section, names in wanted.items():
+        rows = re.findall(r"^\| (`.*?) \|", sections[section], flags=re.MULTILINE)
+        assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(names), section
+    for name in register.names("penalty"):
+        if name != "none":
+            (weight,) = re.findall(
+                rf"^\| `{name}` \|.*\| (\d+) \| [\d.]+ \|$", sections["Penalties"], flags=re.MULTILINE
+            )
+            assert float(weight) == own_weight(name)
+    for row in re.findall(r"^\| (`.*)\|$", sections["Names"], flags=re.MULTILINE):
+        names, comparisons, functions = (cell.split(", ") for cell in row.split(" | ")[:3])
+        for index, name in enumerate(each.strip("`") for each in names):
+            loss = get_loss(name)
+            assert loss.comparison == comparisons[index if len(comparisons) > 1 else 0]
+            assert loss.function == functions[index if len(functions) > 1 else 0]
 
 
 # --- estimators, arXiv 1901.02474 -------------------------------------------------------------------------------------

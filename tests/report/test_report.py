@@ -1171,7 +1171,7 @@ def test_out_through_links_pipes_and_devices(in_shell: Callable, rgan_table: Cal
     os.mkfifo("pipe")
     _, out, err = in_shell("cat pipe & rgan-table --out pipe; wait")
     assert "40.64" in out
-    assert err == "rgan-table: 1 tables of 3 runs: pipe\n"
+    assert err == "rgan-table: 1 table of 3 runs: pipe\n"
     assert Path("pipe").is_fifo()
     ours, theirs = os.openpty()  # a device that nothing could put a file in the place of
     name = os.ttyname(theirs)
