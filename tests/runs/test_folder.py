@@ -3,6 +3,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
@@ -187,6 +188,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     message = rf"output_root={tmp_path}/file: cannot write the run folder r .*output_root=PATH"
     with pytest.raises(UserError, match=message):
         RunFolder(tmp_path / "file" / "r").create()
+
+
+def test_several_processes_may_make_one_folder_at_once(tmp_path: Path) -> None:
+    """Six sweeps that began together raced on the file that shows whether the folder can be written."""
+    with ThreadPoolExecutor(6) as pool:
+        for made in [pool.submit(RunFolder(tmp_path / "run").create) for _ in range(300)]:
+            made.result()
+    assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
 
 
 def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path) -> None:
