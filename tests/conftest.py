@@ -89,6 +89,10 @@ def run_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) 
         except SystemExit as leaving:
             status = leaving.code or 0
         finally:
+            if (
+                "joblib.externals.loky" in sys.modules
+            ):  # its workers would be used again, and stay in this test's folder
+                sys.modules["joblib.externals.loky"].get_reusable_executor().shutdown()
             for name in (None, "hydra"):  # Hydra's handlers hold on to the stream of this test
                 logging.getLogger(name).handlers.clear()
         return status, *capsys.readouterr()
