@@ -89,9 +89,8 @@ def run_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) 
         except SystemExit as leaving:
             status = leaving.code or 0
         finally:
-            if (
-                "joblib.externals.loky" in sys.modules
-            ):  # its workers would be used again, and stay in this test's folder
+            # joblib's workers are used again, and would stay in this test's folder.
+            if "joblib.externals.loky" in sys.modules:
                 sys.modules["joblib.externals.loky"].get_reusable_executor().shutdown()
             for name in (None, "hydra"):  # Hydra's handlers hold on to the stream of this test
                 logging.getLogger(name).handlers.clear()
