@@ -3,27 +3,15 @@
 from torch import Tensor, nn
 
 from rgan_bench.config.schema import ArchConfig
-from rgan_bench.gan.networks.layers import activation_named, initialise
+from rgan_bench.gan.networks.layers import activation_named, choices_of, initialise
 from rgan_bench.gan.networks.spectral import add_spectral_norm
 from rgan_bench.register import network
 
 
 @network("cnn32", image_size=32)
 def cnn32(arch: ArchConfig) -> tuple[nn.Module, nn.Module]:
-    generator = Generator(
-        latent_dim=arch.latent_dim,
-        width=arch.width,
-        batch_norm=arch.batch_norm in ("generator", "both"),
-        activation=arch.activation,
-    )
-    discriminator = Discriminator(
-        pac=arch.pac,
-        width=arch.width,
-        batch_norm=arch.batch_norm == "both",
-        spectral_norm=arch.spectral_norm,
-        activation=arch.activation,
-    )
-    return generator, discriminator
+    generator, discriminator = choices_of(arch)
+    return Generator(**generator), Discriminator(**discriminator)
 
 
 class Generator(nn.Module):

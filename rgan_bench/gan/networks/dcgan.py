@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from rgan_bench.config.schema import ArchConfig
-from rgan_bench.gan.networks.layers import activation_named, initialise
+from rgan_bench.gan.networks.layers import activation_named, choices_of, initialise
 from rgan_bench.gan.networks.spectral import add_spectral_norm
 from rgan_bench.register import network
 
@@ -12,22 +12,10 @@ from rgan_bench.register import network
 @network("dcgan128", image_size=128)
 @network("dcgan64", image_size=64)
 def dcgan(arch: ArchConfig) -> tuple[nn.Module, nn.Module]:
-    generator = Generator(
-        image_size=arch.image_size,
-        latent_dim=arch.latent_dim,
-        width=arch.width,
-        batch_norm=arch.batch_norm in ("generator", "both"),
-        activation=arch.activation,
+    generator, discriminator = choices_of(arch)
+    return Generator(image_size=arch.image_size, **generator), Discriminator(
+        image_size=arch.image_size, **discriminator
     )
-    discriminator = Discriminator(
-        image_size=arch.image_size,
-        pac=arch.pac,
-        width=arch.width,
-        batch_norm=arch.batch_norm == "both",
-        spectral_norm=arch.spectral_norm,
-        activation=arch.activation,
-    )
-    return generator, discriminator
 
 
 class Generator(nn.Module):

@@ -4,8 +4,19 @@ Activations work in place: what comes before them, a convolution or batch norm, 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import nn
+
+from rgan_bench.config.schema import ArchConfig
+
+
+def choices_of(arch: ArchConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What an arch config means for the generator, and for the discriminator."""
+    both = {"width": arch.width, "activation": arch.activation}
+    generator = {"latent_dim": arch.latent_dim, "batch_norm": arch.batch_norm in ("generator", "both")}
+    discriminator = {"pac": arch.pac, "batch_norm": arch.batch_norm == "both", "spectral_norm": arch.spectral_norm}
+    return both | generator, both | discriminator
 
 
 def initialise(network: nn.Module) -> None:
