@@ -178,6 +178,9 @@ def known_keys() -> list[str]:
 
 def unknown_key(key: str, value: object = None) -> str:
     assigned = f"{key}={shown(value)}" if value is not None else key
+    if key in known_keys():
+        group = key.split(".")[0]
+        return f"{assigned}: the {group} that is chosen has no such key; leave it out, or choose another {group}"
     near = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.6)
     if not near:  # a right last name under a wrong first one, or the other way round
         last = key.rsplit(".", 1)[-1]

@@ -2,6 +2,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from omegaconf import OmegaConf
 
 from rgan_bench import register
 from rgan_bench.config.identity import run_name
-from rgan_bench.config.schema import CHECKS, Config
+from rgan_bench.config.schema import CHECKS, Config, LossConfig
 from rgan_bench.config.validate import config_dir, group_options, known_keys, leaves, load_group_option, validate
 from rgan_bench.errors import UserError
 from rgan_bench.gan.losses import loss_of
@@ -78,6 +79,18 @@ def test_every_network_and_data_set_has_its_yaml_and_the_other_way_round() -> No
             assert load_group_option(group, name)["image_size"] == (fixed or 32)
 
 
+def test_every_key_of_a_loss_may_be_set_on_every_loss(compose_config: Compose) -> None:
+    for name in group_options("loss"):
+        options = load_group_option("loss", name)
+        assert options.keys() == {each.name for each in fields(LossConfig)}, name
+    config = compose_config(
+        "loss=rsgan", "loss.estimator=mvue", "loss.penalty=r1", "loss.penalty_weight=0.5", "data.flip=true"
+    )
+    assert (config.loss.estimator, config.loss.penalty, config.loss.penalty_weight) == ("mvue", "r1", 0.5)
+    assert config.data.flip
+    assert compose_config("loss=sgan", "loss.penalty=magan").loss.penalty_weight == 20
+
+
 def test_every_check_is_of_a_key_that_exists() -> None:
     assert set(CHECKS) <= set(known_keys())
 
@@ -142,6 +155,12 @@ REFUSED = [
     ("arch.activation=relu", r"arch\.activation=relu: one of: default, tanh"),
     ("arch.name=biggan", r"arch\.name=biggan: .*cnn32, dcgan64"),
     ("loss.comparison=paired", r"loss\.comparison=paired: did you mean pair\?"),
+    ("loss=ralsgan loss.estimator=mvue", r"loss\.estimator=mvue: takes all pairs, and loss\.comparison=average makes"),
+    ("loss=rahinge loss.estimator=unbiased", r"loss\.estimator=unbiased: is known for loss\.function=least_squares"),
+    (
+        "loss=ralsgan loss.estimator=unbiased train.batch_size=1",
+        r"loss\.estimator=unbiased: .* set train\.batch_size=2 or more",
+    ),
     ("loss.penalty=r3", r"loss\.penalty=r3: did you mean r2\? one of: none, gp, "),
     ("loss.penalty_weight=-1", r"loss\.penalty_weight=-1\.0: must be a number of at least 0"),
     ("loss.name=../../x", r"loss\.name=\.\./\.\./x: becomes part of a folder's name"),
