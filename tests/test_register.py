@@ -132,6 +132,19 @@ def test_the_source_is_part_of_the_identity_of_what_uses_it(page_files: None, rg
     assert result("changed")["identity"]["plugins"] != result("one")["identity"]["plugins"]
 
 
+def test_an_edited_extractor_is_another_score(page_files: None, rgan_train: Callable) -> None:
+    arguments = [*QUICK, "plugins=my_features.py", "fid.features=[mean-colour]"]
+    rgan_train(*arguments)
+    assert "already finished at 2" in rgan_train(*arguments)[1]
+    before = result()["scores"]["fd_mean-colour"]["final"]["value"]
+    register.forget_plugins()
+    Path("my_features.py").write_text(FILES["my_features.py"].replace("/ 255", "/ 25"))
+    status, out, _ = rgan_train(*arguments)
+    assert status == 0
+    assert "already finished" not in out
+    assert result()["scores"]["fd_mean-colour"]["final"]["value"] == pytest.approx(before * 10.2**2, rel=1e-3)
+
+
 def test_a_sweep_over_a_plugins_networks_runs_side_by_side(page_files: None, rgan_train: Callable) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="the extra `joblib` is not installed")
     settings = [each for each in QUICK if not each.startswith("arch.")]

@@ -44,15 +44,19 @@ def resume(state: TrainState, store: CheckpointStore, folder: RunFolder, data: I
 
 
 def _start_anew(folder: RunFolder, config: Config, store: CheckpointStore) -> None:
-    """There is no checkpoint. That is said where there must have been one.
+    """There is no checkpoint. That is said where the run had begun.
 
     Raises:
-        UserError: the run had come as far as is asked for: what is left to do is a score, which needs a checkpoint.
+        UserError: it was finished, and so saved: what is left to do is a score, which needs a checkpoint.
     """
-    reached = (folder.read_result() or {}).get("iteration")
+    result = folder.read_result() or {}
+    reached = result.get("iteration")
     if not isinstance(reached, int) or reached == 0:
         return
-    gone = f"{folder.path}: has come to iteration {reached:,}, and its checkpoints are gone"
-    if reached >= config.train.iterations:
-        raise UserError(f"{gone}: it cannot be scored otherwise than it was; move it away to train it anew")
-    store.say(f"warning: {gone}; it starts at 0 again")
+    came = f"{folder.path}: has come to iteration {reached:,}"
+    if result.get("status") == "finished" and reached >= config.train.iterations:
+        raise UserError(
+            f"{came}, and its checkpoints are gone: it cannot be scored otherwise than it was; move it away to "
+            "train it anew"
+        )
+    store.say(f"warning: {came}, and there is no checkpoint of it; it starts at 0 again")

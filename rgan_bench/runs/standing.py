@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rgan_bench import register
 from rgan_bench.config.schema import Config, FidConfig
 from rgan_bench.files import digest, is_folder, listing_digest
 from rgan_bench.runs.folder import RunFolder
@@ -94,9 +95,15 @@ def _is_asked_for(protocol: dict[str, Any], fid: FidConfig, data: dict[str, Any]
         and protocol["batch_norm"] == fid.batch_norm
         and protocol["batch_size"] == (fid.batch_size if fid.batch_norm == "batch" else None)
         and protocol["data"] == data["fingerprint"]
-        and (protocol["features"] != "inception" or protocol["weights"].startswith(_weights(fid)))
+        and protocol["weights"].startswith(_weights(protocol["features"], fid))
     )
 
 
-def _weights(fid: FidConfig) -> str:
+def _weights(features: str, fid: FidConfig) -> str:
+    """How what tells an extractor's weights apart begins, as far as that is known without loading it."""
+    plugin = register.plugin_of("extractor", features)
+    if plugin is not None:
+        return plugin.digest
+    if features != "inception":
+        return ""
     return INCEPTION_WEIGHTS if fid.weights is None else digest(Path(fid.weights))

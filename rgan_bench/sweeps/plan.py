@@ -17,6 +17,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rgan_bench.config.schema import FidConfig
 from rgan_bench.config.validate import leaves, validate
 from rgan_bench.errors import UserError, one_line, show
 from rgan_bench.locks import Busy, held
@@ -97,7 +98,7 @@ def plan_folders(config: DictConfig, batch: list[list[str]]) -> list[str]:
         UserError: they differ in something else, or in nothing.
     """
     loader = GlobalHydra.instance().config_loader()
-    planned: dict[str, tuple[int, dict[str, Any]]] = {}
+    planned: dict[str, list[tuple[int, dict[str, Any], FidConfig]]] = {}
     folders = []
     for number, overrides in enumerate(batch):
         try:
@@ -110,16 +111,17 @@ def plan_folders(config: DictConfig, batch: list[list[str]]) -> list[str]:
         folder = str(RunFolder.of(cell).path)
         settings = {key: value for key, value in leaves(cell) if not key.startswith("fid.")}
         folders.append(folder)
-        first, others = planned.setdefault(folder, (number, settings))
-        same_scores = first != number and folders[first] == folder and batch[first] == overrides
-        different = [f"{key}={others[key]} and {value}" for key, value in settings.items() if value != others[key]]
-        if different or same_scores:
+        for first, others, scoring in planned.setdefault(folder, []):
+            different = [f"{key}={others[key]} and {value}" for key, value in settings.items() if value != others[key]]
+            if not different and cell.fid != scoring:
+                continue
             raise UserError(
                 f"cells {first + 1} and {number + 1} of the sweep ({', '.join(different) or 'equal'}) would train the "
                 f"same run, {folder}: sweep what changes its weights (seed, loss, arch, data, optim, "
                 "train.batch_size) or its scores (fid). For several lengths set the longest, and fid.every; for other "
                 "settings run one sweep each, with output_root=PLACE"
             )
+        planned[folder].append((number, settings, cell.fid))
     # Hydra would compose every cell once more to see whether it can be: that takes as long again, and is done.
     BasicSweeper.validate_batch_is_legal = lambda self, batch: None  # type: ignore[method-assign]  # meant: see above
     return folders

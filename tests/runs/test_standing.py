@@ -16,6 +16,12 @@ from tests.data.test_data import write_images
 
 # The settings of the report that these faults came with, less some images.
 SETTINGS = [*TINY, "train.iterations=9", "train.checkpoint_every=4", "fid.every=5", "train.sample_every=null"]
+
+
+class Killed(BaseException):
+    """Ends a run within this process as SIGKILL ends a process."""
+
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -74,6 +80,7 @@ def test_what_differs_in_scoring_alone_is_trained_once_and_scored_as_each_says(r
         ("accelerate=none,auto", "accelerate=none and auto"),
         ("optim.lr=1e-4,0.0001", "equal"),
         ("loss=sgan,lsgan,sgan", "equal"),
+        ("fid.num_samples=200,210,210", "equal"),
     ],
 )
 def test_cells_that_would_train_one_run_twice_are_refused_before_the_first(
@@ -83,7 +90,7 @@ def test_cells_that_would_train_one_run_twice_are_refused_before_the_first(
     assert status == 2
     assert out == ""
     assert re.match(
-        rf"rgan-train: error: cells 1 and \d of the sweep \({why}\) would train the same run, outputs/", err
+        rf"rgan-train: error: cells [12] and \d of the sweep \({why}\) would train the same run, outputs/", err
     )
     assert "sweep what changes its weights" in err
     assert err.count("\n") == 1
@@ -194,7 +201,23 @@ def test_a_run_without_its_checkpoints_says_so(rgan_train: Run) -> None:
     status, _, err = rgan_train(*SETTINGS, "train.iterations=12")
     assert status == 0
     assert "warning: " in err
-    assert "has come to iteration 9, and its checkpoints are gone; it starts at 0 again" in err
+    assert "has come to iteration 9, and there is no checkpoint of it; it starts at 0 again" in err
+
+
+def test_killed_between_its_last_score_and_its_last_save_a_run_starts_again(
+    rgan_train: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """result.json then tells of the last iteration, and no checkpoint is there: no finished run has lost it."""
+    arguments = [*SETTINGS, "train.checkpoint_every=null"]
+    with monkeypatch.context() as patch:
+        patch.setattr("rgan_bench.runs.keeper.Keeper.save", lambda *arguments, **more: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            rgan_train(*arguments)
+    assert (result()["status"], result()["iteration"]) == ("running", 9)
+    status, _, err = rgan_train(*arguments)
+    assert status == 0
+    assert "there is no checkpoint of it; it starts at 0 again" in err
+    assert result()["status"] == "finished"
 
 
 def test_a_finished_run_whose_images_changed_says_so(rgan_train: Run) -> None:
