@@ -104,6 +104,7 @@ def network(
     name: str,
     *,
     image_size: int,
+    of: str = "images",
     choices: dict[str, tuple[Any, ...]] | None = None,
     multiple_of: dict[str, int] | None = None,
     **defaults: Any,
@@ -111,23 +112,27 @@ def network(
     """(arch config) → (generator, discriminator), initialised: `arch=NAME`.
 
     Args:
-        image_size: of the images, in pixels.
+        image_size: of the images, in pixels; of points 1.
+        of: images or points.
         choices: arch key → the only values that this network can have there.
         multiple_of: arch key → what its value must be a multiple of.
         defaults: of arch keys, where they are not those of cnn32. Of the package's own, configs/arch has them.
     """
-    limits = {"choices": choices, "multiple_of": multiple_of}
+    limits = {"of": of, "choices": choices, "multiple_of": multiple_of}
     return _announcing("network", name, image_size=image_size, **limits, **defaults)
 
 
-def dataset(name: str, *, image_size: int | None = None, **defaults: Any) -> Callable[[Thing], Thing]:
+def dataset(
+    name: str, *, image_size: int | None = None, of: str = "images", **defaults: Any
+) -> Callable[[Thing], Thing]:
     """(data config, limits) → uint8 images [N, 3, size, size], or an ImageDataset: `data=NAME`.
 
     Args:
-        image_size: in pixels, where there is no choice.
+        image_size: in pixels, where there is no choice; of points 1.
+        of: images, or points of the plane: the function then returns a PointDataset.
         defaults: of its keys; they decide which types these take. Of the package's own, configs/data has them.
     """
-    return _announcing("dataset", name, image_size=image_size, **defaults)
+    return _announcing("dataset", name, image_size=image_size, of=of, **defaults)
 
 
 def extractor(

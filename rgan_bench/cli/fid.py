@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rgan_bench import register
+from rgan_bench.config.combinations import own_features
 from rgan_bench.config.schema import CHECKS, FidConfig, LimitsConfig
 from rgan_bench.config.validate import data_config, root_defaults
 from rgan_bench.console import RANK_DEFICIENT, score_label
@@ -214,7 +215,7 @@ class Bench:
         from rgan_bench.data.folder import load_images
 
         limits = LimitsConfig(**root_defaults()["limits"])
-        scorer = self.scorer(self.fid(default_fid()), self.reference, limits)
+        scorer = self.scorer(self.fid(default_fid(self.reference.name)), self.reference, limits)
         images = load_images(path, scorer.data.image_size, limits, key="PATH").to(self.device)
         self.say(f"scoring {path} ({len(images):,} images)")
         return rows_of(path, None, scorer.score_images(images), scorer.protocols("none", len(images)))
@@ -230,11 +231,11 @@ class Bench:
 
     def scorer(self, fid: FidConfig, data: Any, limits: LimitsConfig) -> "Scorer":
         from rgan_bench.data.load import load_data
-        from rgan_bench.scoring.scorer import Scorer
+        from rgan_bench.scoring.points import make_scorer
 
         fid = dataclasses.replace(fid, every=None)  # no part of how a score is computed
         images = self.once(lambda: load_data(data, limits).to(self.device), data, limits)
-        scorer: Scorer = self.once(lambda: Scorer(fid, images, self.device, self.say), fid, data, limits)
+        scorer: Scorer = self.once(lambda: make_scorer(fid, images, self.device, self.say), fid, data, limits)
         return scorer
 
     def once(self, make: Callable[[], Any], *key: Any) -> Any:
@@ -253,8 +254,8 @@ class Bench:
         print(text, file=sys.stderr, flush=True)
 
 
-def default_fid() -> FidConfig:
-    return FidConfig(**root_defaults()["fid"])
+def default_fid(data: str) -> FidConfig:
+    return FidConfig(**{**root_defaults()["fid"], "features": own_features(data)})
 
 
 def rows_of(path: Path, iteration: int | None, scores: dict[str, float], protocols: dict[str, Any]) -> list[Row]:

@@ -166,7 +166,7 @@ CHECKS: dict[str, Check] = {
     "arch.batch_norm": one_of("generator", "both", "none"),
     "arch.activation": one_of("default", "tanh"),
     "data.root": not_empty,
-    "data.image_size": at_least(8),
+    "data.image_size": at_least(1),
     "data.on_corrupt": one_of("error", "skip"),
     "data.num_images": at_least(2),
     "data.data_seed": at_least(0),

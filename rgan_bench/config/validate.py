@@ -17,7 +17,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from rgan_bench import register
-from rgan_bench.config.combinations import check_combinations, shown
+from rgan_bench.config.combinations import check_combinations, own_features, shown
 from rgan_bench.config.schema import (
     CHECKS,
     ArchConfig,
@@ -57,6 +57,7 @@ def load_group_option(group: str, option: str) -> dict[str, Any]:
         raise UserError(unknown_option(group, option, group_options(group)))
     loaded: Any = OmegaConf.to_container(OmegaConf.load(config_dir() / group / f"{option}.yaml"))
     assert isinstance(loaded, dict)
+    loaded.pop("defaults", None)  # other groups' options that it brings along, which Hydra looks after
     return loaded
 
 
@@ -83,6 +84,9 @@ def validate(config: DictConfig) -> Config:
         UserError: one line with key, value and remedy.
     """
     config = _copy(_resolved(config), resolve=False)  # ours to change
+    if "fid" in config and config.fid.get("features", ()) is None:
+        # Filled in, as below the penalty's weight.
+        config.fid.features = own_features(str(OmegaConf.select(config, "data.name")))
     for key in LISTS:
         if isinstance(OmegaConf.select(config, key), str):
             OmegaConf.update(config, key, [OmegaConf.select(config, key)])  # fid.features=pixels is what people type
@@ -136,8 +140,9 @@ def group_node(group: str, name: str) -> dict[str, Any]:
     """What `arch=NAME` or `data=NAME` means for one that a plugin brings."""
     told = register.attributes({"arch": "network", "data": "dataset"}[group], name)
     if group == "arch":
-        told = {key: value for key, value in told.items() if key not in ("choices", "multiple_of")}
+        told = {key: value for key, value in told.items() if key not in ("of", "choices", "multiple_of")}
         return {**load_group_option("arch", "cnn32"), "name": name, **told}
+    told = {key: value for key, value in told.items() if key != "of"}
     return {**YOUNG_DATA_KEYS, **told, "name": name, "image_size": told.get("image_size") or 32}
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -47,7 +48,12 @@ class ImageDataset:
     def image_size(self) -> int:
         return self.images.shape[-1]
 
-    def to(self, device: torch.device) -> "ImageDataset":
+    @property
+    def content(self) -> str:
+        """What it holds, for people."""
+        return f"{len(self):,} images {self.image_size}×{self.image_size}"
+
+    def to(self, device: torch.device) -> Self:
         return replace(self, images=self.images.to(device))
 
     def batch(self, indices: Tensor, memory_format: torch.memory_format = torch.channels_last) -> Tensor:
@@ -72,9 +78,17 @@ def check_room(count: int, size: int, limits: LimitsConfig, what: str) -> None:
     Raises:
         UserError: they need more than limits.dataset_bytes.
     """
-    needed = count * 3 * size * size
+    check_bytes(count * 3 * size * size, f"{count:,} images of {size}×{size}", limits, what)
+
+
+def check_bytes(needed: int, content: str, limits: LimitsConfig, what: str) -> None:
+    """As `check_room`.
+
+    Args:
+        content: what needs so many bytes, for people.
+    """
     if needed > limits.dataset_bytes:
         raise UserError(
-            f"{what}: {count:,} images of {size}×{size} take {needed:,} bytes of memory; limits.dataset_bytes="
+            f"{what}: {content} take {needed:,} bytes of memory; limits.dataset_bytes="
             f"{limits.dataset_bytes} allows fewer (raise it if the machine has them)"
         )

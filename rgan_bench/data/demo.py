@@ -1,9 +1,7 @@
 """The embedded demo set: antialiased geometric shapes on varied backgrounds, drawn from a seed.
 
 The pixels are part of what a run's fingerprint covers, so they must not depend on the machine. PyTorch's uniform and
-integer draws do not; its cosines, and NumPy's, do: they are other code for each width of vector registers. So the draws
-are PyTorch's, and everything after them is float64 in +, −, ×, ÷, square root, floor, minimum and maximum, one
-operation an array: what IEEE 754 defines to the last bit, without sums whose order a processor chooses.
+integer draws do not. So the draws are PyTorch's, and everything after them is the arithmetic of exact.py.
 """
 
 import math
@@ -16,18 +14,14 @@ from numpy.typing import NDArray
 
 from rgan_bench.config.schema import LimitsConfig
 from rgan_bench.data.dataset import ImageDataset, check_room
+from rgan_bench.data.exact import Floats, cosine, sine
 from rgan_bench.register import dataset
 from rgan_bench.rng import stream
-
-Floats = NDArray[np.float64]
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross")
 BACKGROUNDS = ("plain", "gradient", "stripes", "vignette")
 CHUNK = 1000  # images drawn from one stream
 PIXELS = 1 << 15  # painted at a time: bounds the memory, and stays within a processor's caches
-
-# Of sin(x)/x in x², up to x¹⁵: wrong by less than 1e-11 for |x| ≤ π/2.
-SINE = [(-1.0) ** k / math.factorial(2 * k + 1) for k in range(8)]
 
 
 @dataset("demo")
@@ -83,19 +77,19 @@ def _paint(images: np.ndarray, looks: dict[str, np.ndarray]) -> None:
     x, y = pixel[None, None, None, :], pixel[None, None, :, None]  # in (−1, 1)
 
     # Backgrounds: two muted colours, mixed by a pattern in [0, 1].
-    along = x * _cosine(looks["background_turn"]) + y * _sine(looks["background_turn"])
+    along = x * cosine(looks["background_turn"]) + y * sine(looks["background_turn"])
     patterns: list[Callable[..., Any]] = [
         lambda along, stripes, phase: 0.0,
         lambda along, stripes, phase: _clip(along / 2 + 0.5),
-        lambda along, stripes, phase: 0.5 + 0.5 * _sine(along * stripes + phase),
+        lambda along, stripes, phase: 0.5 + 0.5 * sine(along * stripes + phase),
         lambda along, stripes, phase: (x * x + y * y) / 2,
     ]
     pattern = _each(patterns, looks["background"], along, looks["stripes"], looks["stripes_phase"])
 
     # Shapes: signed distances in units of the half side, negative inside.
     u, v = x - looks["x"], y - looks["y"]
-    cosine, sine = _cosine(looks["turn"]), _sine(looks["turn"])
-    u, v = u * cosine + v * sine, v * cosine - u * sine
+    along_u, along_v = cosine(looks["turn"]), sine(looks["turn"])
+    u, v = u * along_u + v * along_v, v * along_u - u * along_v
     distance = _each([_disc, _square, _triangle, _ring, _cross], looks["shape"], u, v, looks["radius"])
     coverage = _clip(0.5 - distance * size / 2)  # antialiased over one pixel
 
@@ -145,21 +139,3 @@ def _each(kinds: list[Callable[..., Any]], chosen: NDArray[np.int64], *arguments
 
 def _clip(values: Floats) -> Floats:
     return np.minimum(np.maximum(values, 0), 1)
-
-
-def _sine(turns: Floats) -> Floats:
-    """Of an angle in turns, by the first terms of its series, which every machine adds up to the same bits."""
-    turns = turns - np.floor(turns + 0.5)  # in [−½, ½]
-    turns = np.minimum(turns, 0.5 - turns)  # the sine of ¼ + t is that of ¼ − t …
-    turns = np.maximum(turns, -0.5 - turns)  # … and that of −¼ − t is that of −¼ + t: in [−¼, ¼]
-    angle = turns * (2 * math.pi)
-    square = angle * angle
-    total = np.full_like(square, SINE[-1])
-    for coefficient in reversed(SINE[:-1]):
-        total *= square
-        total += coefficient
-    return total * angle
-
-
-def _cosine(turns: Floats) -> Floats:
-    return _sine(turns + 0.25)

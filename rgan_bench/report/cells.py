@@ -8,6 +8,7 @@ from typing import Any
 from rgan_bench.console import RANK_DEFICIENT, score_label
 from rgan_bench.report.runs import Run
 from rgan_bench.report.significance import compare_pairs
+from rgan_bench.scoring.protocol import HIGHER_IS_BETTER
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Cell:
     Attributes:
         seeds: a run each.
         paper: what the paper printed; None: nothing, or nothing that may be compared.
-        best: whether the mean is the lowest of the column, among the cells in which every seed has a value.
+        best: whether the mean is the best of the column, among the cells in which every seed has a value.
     """
 
     seeds: list[Seed] = field(default_factory=list)
@@ -144,11 +145,15 @@ def rank_note(score: str, protocol: dict[str, Any]) -> list[str]:
     return [f"{score} is {RANK_DEFICIENT} (result.json has it)"] if protocol.get("rank_deficient") else []
 
 
-def finish(columns: list[Column]) -> list[str]:
-    """Marks the best of each column and compares its rows; returns notes on lower means that were passed over."""
+def finish(columns: list[Column], protocol: dict[str, Any]) -> list[str]:
+    """Marks the best of each column and compares its rows; returns notes on better means that were passed over.
+
+    Args:
+        protocol: of all their scores.
+    """
     notes = []
     for column in columns:
-        notes += mark_best(column)
+        notes += mark_best(column, higher=protocol.get("metric") in HIGHER_IS_BETTER)
         incomplete = {row for row, cell in column.cells.items() if cell.incomplete}
         column.pairs = compare_pairs({row: cell.values for row, cell in column.cells.items()})
         for pair in column.pairs:
@@ -156,18 +161,23 @@ def finish(columns: list[Column]) -> list[str]:
     return notes
 
 
-def mark_best(column: Column) -> list[str]:
+def mark_best(column: Column, *, higher: bool = False) -> list[str]:
+    """
+    Args:
+        higher: whether the highest mean is the best, not the lowest.
+    """
     means = {row: cell.mean for row, cell in column.cells.items() if cell.mean is not None}
     whole = {row: mean for row, mean in means.items() if not column.cells[row].incomplete}
     if len(means) < 2:
         return []
     if not whole:
         return [f"{column.title}: no best is marked, since seeds are missing everywhere"]
-    best = min(whole, key=whole.__getitem__)
+    choose, than = (max, "higher") if higher else (min, "lower")
+    best = choose(whole, key=whole.__getitem__)
     column.cells[best].best = True
     return [
-        f"{column.title}: {row} has a lower mean than {best}, but only from {len(column.cells[row].values)} of its "
+        f"{column.title}: {row} has a {than} mean than {best}, but only from {len(column.cells[row].values)} of its "
         f"{len(column.cells[row].seeds)} seeds, and is not marked as the best"
         for row, mean in means.items()
-        if mean < means[best]
+        if mean != means[best] and choose(mean, means[best]) == mean
     ]

@@ -58,7 +58,9 @@ def paper_table(runs: list[Run], name: str) -> list[Table]:
         return make_cell(found.get((setting, row), []), lambda run: run.final(score), value)
 
     columns = [Column(TITLES[setting], {row: cell(row, setting) for row in rows}) for setting in SETTINGS[name]]
-    notes = provenance(beside, name) + rank_note(score, chosen.protocol) + finish(columns) + chosen.notes
+    notes = (
+        provenance(beside, name) + rank_note(score, chosen.protocol) + finish(columns, chosen.protocol) + chosen.notes
+    )
     title = f"{chosen.label} at {kept[0].iterations:,} iterations" if kept else paper()[name]["caption"]
     return [Table(name, title, score, rows, columns, beside, chosen.protocol, notes)]
 
@@ -79,7 +81,12 @@ def table3(size: str, runs: list[Run]) -> Table:
             return make_cell(mine, lambda run: run.statistic(score, statistic), value, TABLE3_ITERATIONS)
 
         columns.append(Column(statistic, {row: cell(row) for row in rows}))
-    notes = provenance(beside, "table3") + rank_note(score, chosen.protocol) + finish(columns) + chosen.notes
+    notes = (
+        provenance(beside, "table3")
+        + rank_note(score, chosen.protocol)
+        + finish(columns, chosen.protocol)
+        + chosen.notes
+    )
     title = f"{chosen.label} over 20k, 30k, ..., 100k iterations, {size}"
     return Table(f"table3_{size}", title, score, rows, columns, beside, chosen.protocol, notes)
 

@@ -57,12 +57,12 @@ def choose_protocol(runs: list[Run], same_arch: bool = True) -> Comparable:
 
 
 def choose_score(runs: Iterable[Run]) -> str:
-    """Of the Fréchet distances; empty where there is none."""
+    """Of the Fréchet distances, and of points the Wasserstein distance; empty where there is none."""
     scored = {
         (score.name, run.same_run_key): True
         for run in runs
         for score in (*run.scores.values(), *run.others)
-        if score.protocol["metric"] == "frechet"
+        if score.protocol["metric"] in ("frechet", "wasserstein")
     }
     counts = Counter(name for name, _ in scored)
     return "fid" if counts["fid"] else next((name for name, _ in counts.most_common(1)), "")

@@ -15,6 +15,7 @@ from rgan_bench.config.validate import data_schema
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.report.parts import Malformed, Part, printable
 from rgan_bench.report.runs import Run, Score
+from rgan_bench.scoring.protocol import METRICS
 
 MOST_BYTES = 100_000_000  # a history of a million scores has 30 MB
 
@@ -179,8 +180,8 @@ def read_score(name: str, summary: Part, protocol: Part) -> Score:
         protocol[key].text()
     for key in ("num_samples", "num_real"):
         protocol[key].whole()
-    if protocol["metric"].text() not in ("frechet", "kernel"):
-        raise protocol["metric"].wrong("frechet or kernel")
+    if protocol["metric"].text() not in METRICS:
+        raise protocol["metric"].wrong(f"one of {', '.join(METRICS)}")
     protocol["rank_deficient"].of_type(bool)
     table3 = summary.optional("table3")
     if table3 is not None and not table3["complete"].of_type(bool):

@@ -36,7 +36,7 @@ def sweep_table(runs: list[Run]) -> Table:
         for title in sorted(titles, key=titles.__getitem__)
     ]
     title = f"{chosen.label} at {chosen.runs[0].iterations:,} iterations, by {' and '.join(keys) or 'loss'}"
-    notes = rank_note(score, chosen.protocol) + finish(columns) + chosen.notes
+    notes = rank_note(score, chosen.protocol) + finish(columns, chosen.protocol) + chosen.notes
     return Table("sweep", title, score, in_order, columns, False, chosen.protocol, notes)
 
 

@@ -181,7 +181,8 @@ class Experiment:
         """A sample grid, where it is due."""
         if self.timetable.due("grid", self.state.iteration):
             with self.tolerated.failing("drawing a sample grid"):
-                self.sinks.images(self.state.iteration, draw_grid(self.state, self.config, self.folder))
+                path = draw_grid(self.state, self.parts.data, self.config, self.folder)
+                self.sinks.images(self.state.iteration, path)
 
     def check_finite(self, values: dict[str, float]) -> None:
         networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}

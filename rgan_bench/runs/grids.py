@@ -1,19 +1,30 @@
-"""Sample grids: 64 images from latents that stay the same throughout a run."""
+"""Sample grids: 64 images from latents that stay the same throughout a run. Of points, a scatter plot."""
 
 from pathlib import Path
 
 from torchvision.utils import save_image
 
 from rgan_bench.config.schema import Config
+from rgan_bench.data.dataset import ImageDataset
+from rgan_bench.data.points import PointDataset
 from rgan_bench.files import write_atomically
 from rgan_bench.runs.folder import RunFolder
 from rgan_bench.runs.health import GRID, pairwise_sd
-from rgan_bench.scoring.sampling import sample
+from rgan_bench.scoring.sampling import as_they_are, sample
 from rgan_bench.training.state import TrainState
 
+SCATTERED = 2000  # points of either side
 
-def draw_grid(state: TrainState, config: Config, folder: RunFolder) -> Path:
-    """Writes the grid of the state's iteration, and notes in the state how much its images vary."""
+
+def draw_grid(state: TrainState, data: ImageDataset, config: Config, folder: RunFolder) -> Path:
+    """Writes the grid of the state's iteration, and notes in the state how much its images vary.
+
+    Of points nothing is noted: their scores tell what has collapsed.
+    """
+    path = folder.sample(state.iteration)
+    if isinstance(data, PointDataset):
+        _scatter(state, data, config, path)
+        return path
     (images,) = sample(
         state.generator,
         GRID,
@@ -23,6 +34,30 @@ def draw_grid(state: TrainState, config: Config, folder: RunFolder) -> Path:
         batch_size=GRID,
     )
     state.diversity = {"iteration": state.iteration, "pixel_sd": pairwise_sd(images)}
-    path = folder.sample(state.iteration)
     write_atomically(path, lambda file: save_image(images.float() / 255, file, format="png", nrow=8))
     return path
+
+
+def _scatter(state: TrainState, data: PointDataset, config: Config, path: Path) -> None:
+    """Fakes over real points, in a square that the data alone decides."""
+    from matplotlib.figure import Figure  # takes half a second, and of images nobody needs it
+
+    (fakes,) = sample(
+        state.generator,
+        SCATTERED,
+        seed=config.seed,
+        purpose="grid/latent",
+        batch_norm=config.fid.batch_norm,
+        batch_size=SCATTERED,
+        stored=as_they_are,
+    )
+    figure = Figure(figsize=(4, 4), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    for points, colour in ((data.images[:SCATTERED], "#b0b7bf"), (fakes, "#c8102e")):
+        x, y = points.flatten(1).cpu().numpy().T
+        axes.scatter(x, y, s=4, c=colour, alpha=0.6, linewidths=0)
+    reach = 1.4 * data.modes.abs().max().item()
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    axes.set_axis_off()
+    # The name of matplotlib's version would change the file.
+    write_atomically(path, lambda file: figure.savefig(file, format="png", metadata={"Software": None}))

@@ -10,6 +10,7 @@ from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.data.load import load_data
 from rgan_bench.errors import UserError
 from rgan_bench.runs.standing import source_signature
+from rgan_bench.scoring.points import make_scorer
 from rgan_bench.scoring.scorer import Scorer
 from rgan_bench.training.accelerate import Accelerator
 from rgan_bench.training.devices import keep_freed_memory, resolve_device, set_numerics
@@ -48,7 +49,7 @@ class Parts:
         data = load_data(config.data, config.limits)
         check_batch(config, len(data))
         data = data.to(device)
-        scorer = Scorer(config.fid, data, device, say) if config.fid.every else None
+        scorer = make_scorer(config.fid, data, device, say) if config.fid.every else None
         accelerator = Accelerator(config.accelerate, device, say)
         state = TrainState.new(config, device, plain=accelerator.plain)
         return cls(device, data, signature, scorer, accelerator, state)

@@ -9,7 +9,7 @@ from rgan_bench import register
 from rgan_bench.config.schema import Config, FidConfig
 from rgan_bench.files import digest, is_folder, listing_digest
 from rgan_bench.runs.folder import RunFolder
-from rgan_bench.scoring.protocol import INCEPTION_WEIGHTS
+from rgan_bench.scoring.protocol import INCEPTION_WEIGHTS, always_scored
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,10 @@ def wanted_scores(
         if iteration in values and _is_asked_for(protocol, fid, result["data"]):
             found[protocol["features"], protocol["metric"]] = (name, protocol, values[iteration])
     for features in fid.features:
-        if (features, "frechet") not in found:
+        metrics = always_scored(features)
+        if any((features, metric) not in found for metric in metrics):
             return None
-        if found[features, "frechet"][1]["rank_deficient"] and (features, "kernel") not in found:
+        if found[features, metrics[0]][1]["rank_deficient"] and (features, "kernel") not in found:
             return None
     return {name: (protocol, value) for name, protocol, value in found.values()}
 

@@ -15,13 +15,12 @@ def introduction(config: Config, parts: Parts, folder: RunFolder) -> list[tuple[
     in_words = loss_of(loss).describe()
     penalty = "" if loss.penalty == "none" else f", penalty {loss.penalty} × {loss.penalty_weight:g}"
     skipped = f", {data.skipped:,} unreadable ones skipped" if data.skipped else ""
-    size = f"{data.image_size}×{data.image_size}"
     generator, discriminator = (f"{count_parameters(network):,}" for network in (state.generator, state.discriminator))
     networks = f"{arch.name}, width {arch.width}: generator {generator}, discriminator {discriminator} parameters"
     adam = f"Adam, lr {optim.lr:g}, betas ({optim.betas[0]:g}, {optim.betas[1]:g}), n_d {optim.n_d}"
     start = f"from iteration {state.iteration:,} " if state.iteration else ""
     return [
-        ("data", f"{data.name}: {len(data):,} images {size}{skipped} ({data.source})"),
+        ("data", f"{data.name}: {data.content}{skipped} ({data.source})"),
         ("networks", networks),
         ("loss", f"{loss.name}: {in_words}{penalty}"),
         ("optimizer", f"{adam}, batch {train.batch_size}"),

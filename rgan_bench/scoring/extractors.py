@@ -2,7 +2,7 @@
 
 inception: the FID's own (2,048 pooled features), by torch-fidelity. Two more for machines without network:
 efficientnet-lite0 (1,280 pooled ImageNet features at 96 px; the extra `offline`) and pixels (the image averaged down to
-8×8: 192 numbers, no weights).
+8×8: 192 numbers, no weights). Points have their coordinates.
 """
 
 import contextlib
@@ -94,6 +94,12 @@ def efficientnet_lite0_features(device: torch.device, weights: str | None) -> tu
 def pixel_features(device: torch.device, weights: str | None) -> Callable[[Tensor], Tensor]:
     """The image averaged down to 8×8, in [0, 1]: 192 features."""
     return lambda images: F.adaptive_avg_pool2d(images.float() / 255, 8).flatten(1)
+
+
+@extractor("points", dimensions=2)
+def point_features(device: torch.device, weights: str | None) -> Callable[[Tensor], Tensor]:
+    """The coordinates of points [B, 2, 1, 1]."""
+    return lambda points: points.flatten(1)
 
 
 class EfficientNetLite0Features(nn.Module):

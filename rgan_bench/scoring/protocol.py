@@ -14,6 +14,13 @@ from rgan_bench import register
 # How the digest of torch-fidelity's Inception weights begins, as the name of their file says.
 INCEPTION_WEIGHTS = "6726825d"
 
+# Distances between features, and how their names begin.
+DISTANCES = {"frechet": "fd", "kernel": "kd"}
+# What points are scored by, which needs no features besides their coordinates.
+POINT_METRICS = ("modes", "high_quality", "wasserstein")
+METRICS = (*DISTANCES, *POINT_METRICS)
+HIGHER_IS_BETTER = ("modes", "high_quality")
+
 # The iterations over which table 3 of arXiv 1807.00734 takes minimum, maximum, mean and standard deviation.
 TABLE3_ITERATIONS = tuple(range(20_000, 100_001, 10_000))
 
@@ -28,7 +35,7 @@ class Protocol:
         batch_norm: of the generator while sampling: "batch" or "running"; "none" for images from files.
         batch_size: images a forward pass of the generator, on which batch statistics depend.
         data: fingerprint of the real images.
-        metric: "frechet" or "kernel".
+        metric: one of METRICS.
     """
 
     features: str
@@ -44,8 +51,14 @@ class Protocol:
     def score_name(self) -> str:
         # A Fréchet distance is an FID, and a kernel distance a KID, only on the Inception features of Heusel et al.
         # 2017 and Binkowski et al. 2018. On every other they have names of their own.
+        if self.metric not in DISTANCES:
+            return self.metric
         named = register.attributes("extractor", self.features).get(self.metric)
-        return named or f"{'fd' if self.metric == 'frechet' else 'kd'}_{self.features}"
+        return named or f"{DISTANCES[self.metric]}_{self.features}"
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.metric in HIGHER_IS_BETTER
 
     @property
     def rank_deficient(self) -> bool:
@@ -63,6 +76,11 @@ class Protocol:
         return {**asdict(self), "rank_deficient": self.rank_deficient, "fingerprint": self.fingerprint}
 
 
+def always_scored(features: str) -> tuple[str, ...]:
+    """The metrics that every score on these features has."""
+    return POINT_METRICS if features == "points" else ("frechet",)
+
+
 @dataclass
 class ScoreHistory:
     """The scores of one run under one protocol: (iteration, value), iterations rising."""
@@ -77,14 +95,15 @@ class ScoreHistory:
         return bool(self.entries) and self.entries[-1][0] >= iteration
 
     def summary(self) -> dict[str, Any]:
-        """final, best (lowest) and history, as result.json holds them."""
+        """final, best and history, as result.json holds them."""
+        choose = max if self.protocol.higher_is_better else min
 
         def entry(pair: tuple[int, float]) -> dict[str, float]:
             return {"iteration": pair[0], "value": pair[1]}
 
         return {
             "final": entry(self.entries[-1]),
-            "best": entry(min(self.entries, key=lambda pair: pair[1])),
+            "best": entry(choose(self.entries, key=lambda pair: pair[1])),
             "history": [list(pair) for pair in self.entries],
             "table3": self.table3(),
         }

@@ -1,6 +1,6 @@
-"""Generator → uint8 images. Leaves the generator as it found it."""
+"""Generator → uint8 images, or points. Leaves the generator as it found it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import cast
 
@@ -19,8 +19,24 @@ class NotFinite(ValueError):
         super().__init__("the generator's weights, or the images that it makes, are not finite")
 
 
+def to_uint8(images: Tensor) -> Tensor:
+    """[−1, 1] → 0…255, rounded, contiguous."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8, memory_format=torch.contiguous_format)
+
+
+def as_they_are(values: Tensor) -> Tensor:
+    return values
+
+
 def sample(
-    generator: nn.Module, count: int, *, seed: int, purpose: str, batch_norm: str, batch_size: int
+    generator: nn.Module,
+    count: int,
+    *,
+    seed: int,
+    purpose: str,
+    batch_norm: str,
+    batch_size: int,
+    stored: Callable[[Tensor], Tensor] = to_uint8,
 ) -> Iterator[Tensor]:
     """`count` fakes in batches, uint8 [≤ batch_size, 3, H, W], on the generator's device.
 
@@ -33,6 +49,7 @@ def sample(
             generator's running statistics.
         batch_size: images a forward pass. The last pass is full too, and cut: under batch statistics an image
             depends on the size of its batch.
+        stored: what the generator makes → as data sets store it. Points: `as_they_are`.
 
     Raises:
         NotFinite: as 8 bits, NaN would look like an image. Before the batch that holds it; on a GPU, where a look at
@@ -51,12 +68,7 @@ def sample(
         last = start + batch_size >= count
         if (last or device.type in READ_AT_ONCE) and not finite:
             raise NotFinite
-        yield to_uint8(values)
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """[−1, 1] → 0…255, rounded, contiguous."""
-    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8, memory_format=torch.contiguous_format)
+        yield stored(values)
 
 
 @contextmanager

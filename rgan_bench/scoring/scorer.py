@@ -18,12 +18,14 @@ from rgan_bench.scoring.metrics import (
     frechet_distance,
     kernel_distance,
 )
-from rgan_bench.scoring.protocol import Protocol
-from rgan_bench.scoring.sampling import sample
+from rgan_bench.scoring.protocol import Protocol, always_scored
+from rgan_bench.scoring.sampling import sample, to_uint8
 
 
 class Scorer:
     """Extractors, and the statistics of the real images, ready for any number of generators."""
+
+    stored: Callable[[Tensor], Tensor] = staticmethod(to_uint8)
 
     def __init__(
         self,
@@ -67,9 +69,8 @@ class Scorer:
                 batch_size=self.fid.batch_size if batch_norm == "batch" else None,
                 data=self.data.fingerprint,
             )
-            protocols.append(protocol)
-            if protocol.rank_deficient:
-                protocols.append(replace(protocol, metric="kernel"))
+            metrics = (*always_scored(extractor.features), *["kernel"] * protocol.rank_deficient)
+            protocols += [replace(protocol, metric=metric) for metric in metrics]
         return {protocol.score_name: protocol for protocol in protocols}
 
     def real_statistics(self, extractor: Extractor, keep_features: bool) -> Statistics:
@@ -100,6 +101,7 @@ class Scorer:
             purpose="score/latent",
             batch_norm=self.fid.batch_norm,
             batch_size=self.fid.batch_size,
+            stored=self.stored,
         )
         return self._distances(counted(fakes, self.fid.num_samples, "scoring"), self.fid.num_samples, self.protocols())
 
