@@ -27,7 +27,7 @@ from PIL import Image
 from torchvision.datasets import CIFAR10
 
 from rgan_bench.config.validate import data_config
-from rgan_bench.data import demo
+from rgan_bench.data import exact
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.data.decode import decode
 from rgan_bench.data.folder import load_images
@@ -544,8 +544,8 @@ def test_demo_images_do_not_depend_on_the_processor() -> None:
 
 def test_the_sine_is_the_sine() -> None:
     turns = np.linspace(-4, 4, 100_001)
-    assert np.abs(demo._sine(turns) - np.sin(2 * np.pi * turns)).max() < 1e-11
-    assert np.abs(demo._cosine(turns) - np.cos(2 * np.pi * turns)).max() < 1e-11
+    assert np.abs(exact.sine(turns) - np.sin(2 * np.pi * turns)).max() < 1e-11
+    assert np.abs(exact.cosine(turns) - np.cos(2 * np.pi * turns)).max() < 1e-11
 
 
 # --- CIFAR-10 ---------------------------------------------------------------------------------------------------------

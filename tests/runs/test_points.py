@@ -1,0 +1,129 @@
+"""Runs on points, from the first command to the table: the same machinery as on images, with scores of their own."""
+
+import io
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rgan_bench.cli import fid, table, train
+from rgan_bench.config.schema import Config
+from rgan_bench.runs.experiment import run_experiment
+from scripts.crash_test import differences
+from tests.runs.test_reliability import cut_at, folder_in, interrupt, result_in
+
+TOY = (
+    "data=ring8", "data.num_images=300", "arch.width=4", "train.iterations=4", "train.batch_size=8", "device=cpu",
+    "train.log_every=1", "train.sample_every=2", "train.checkpoint_every=2", "fid.every=2", "fid.num_samples=100",
+)  # fmt: skip
+NAMES = ["modes", "high_quality", "wasserstein"]
+
+
+@pytest.fixture
+def rgan_train(run_command: Callable) -> Callable[..., tuple[int, str, str]]:
+    return partial(run_command, train.main)
+
+
+def test_a_run_its_answer_and_its_scores_once_more(rgan_train: Callable, run_command: Callable) -> None:
+    status, out, err = rgan_train(*TOY)
+    assert status == 0, err
+    assert "ring8: 300 points around 8 modes (drawn from data_seed 0)" in out
+    for name in NAMES:
+        assert f"{name} " in out
+    folder, result = folder_in("outputs"), result_in("outputs")
+    assert list(result["scores"]) == NAMES
+    assert [iteration for iteration, _ in result["scores"]["modes"]["history"]] == [0, 2, 4]
+    assert result["diversity"] is None  # of points their scores tell
+    assert "grid/pixel_sd" not in (folder / "metrics.jsonl").read_text()
+    status, out, _ = rgan_train(*TOY)
+    assert (status, "already finished at 4" in out) == (0, True)
+    status, out, _ = run_command(fid.main, folder, "--all", "--json")
+    assert status == 0
+    rows = json.loads(out)
+    assert [(row["iteration"], row["score"]) for row in rows] == [(i, name) for i in (2, 4) for name in NAMES]
+    for row in rows:
+        assert row["value"] == pytest.approx(dict(result["scores"][row["score"]]["history"])[row["iteration"]])
+        assert row["protocol"] == result["protocol"][row["score"]]
+    status, out, _ = run_command(fid.main, folder)
+    assert status == 0
+    assert [line.split()[2] for line in out.splitlines()[1:]] == NAMES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--features", "pixels"), r"fid.features=[pixels]: data=ring8 holds points"),
+        (("--data", "demo"), "fid.features=[points]: data=demo holds images"),
+    ],
+)
+def test_rgan_fid_refuses_what_has_no_meaning(
+    arguments: tuple[str, ...], message: str, compose_config: Callable, run_command: Callable
+) -> None:
+    run_experiment(compose_config(*TOY, "train.iterations=1", "train.sample_every=null"))
+    status, _, err = run_command(fid.main, folder_in("outputs"), *arguments)
+    assert status == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_images_are_no_points(run_command: Callable) -> None:
+    Path("images").mkdir()
+    for index in range(2):
+        Image.new("RGB", (8, 8)).save(f"images/{index}.png")
+    status, _, err = run_command(fid.main, "images", "--data", "ring8")
+    assert status == 2
+    assert "holds images, and data=ring8 points; choose other data" in err
+
+
+def test_the_scatter_plot_shows_reals_and_fakes(compose_config: Callable[..., Config]) -> None:
+    run_experiment(compose_config(*TOY, "fid.every=null"))
+    paths = sorted((folder_in("outputs") / "samples").iterdir())
+    assert [path.name for path in paths] == ["iter_000000.png", "iter_000002.png", "iter_000004.png"]
+    pictures = []
+    for path in paths:
+        image = Image.open(io.BytesIO(path.read_bytes()))
+        assert (image.format, image.size) == ("PNG", (400, 400))
+        pictures.append(np.asarray(image.convert("RGB")).astype(int))
+    red = pictures[0][..., 0] - pictures[0][..., 1]
+    assert (red > 100).any()  # fakes, near the middle where an untrained generator puts them
+    rows, columns = np.nonzero(red > 100)
+    assert 150 < rows.mean() < 250
+    assert 150 < columns.mean() < 250
+    grey = (abs(red) < 30) & (pictures[0].sum(axis=2) < 3 * 240)
+    rows, columns = np.nonzero(grey)
+    radius = np.hypot(rows - 200, columns - 200) / 200 * 2.8
+    assert abs(radius - 2).max() < 0.2  # reals, where they are
+    assert not (pictures[0] == pictures[2]).all()
+
+
+@pytest.mark.parametrize("overrides", [(), ("loss=rsgan_r1r2", "arch.pac=2", "arch.batch_norm=generator")], ids=str)
+def test_a_stopped_run_ends_where_it_would_have_ended(
+    overrides: tuple[str, ...], compose_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = (*TOY, *overrides)
+    run_experiment(compose_config(*settings, "output_root=whole"))
+    config = compose_config(*settings, "output_root=stopped")
+    with monkeypatch.context() as patch:
+        cut_at(3, interrupt, patch)
+        assert run_experiment(config)["status"] == "interrupted"
+    assert run_experiment(config)["status"] == "finished"
+    assert differences(folder_in("whole"), folder_in("stopped")) == []
+
+
+def test_a_sweep_and_its_table(rgan_train: Callable, run_command: Callable) -> None:
+    status, out, err = rgan_train("-m", *TOY, "loss=sgan,rsgan", "train.sample_every=null", "fid.every=4")
+    assert status == 0, err
+    assert "2 of 2 cells are finished" in out
+    status, out, _ = run_command(table.main, "outputs", "--format", "json")
+    assert status == 0
+    (found,) = json.loads(out)
+    assert found["score"] == "wasserstein"
+    cells = found["columns"][0]["cells"]
+    assert cells.keys() == {"sgan", "rsgan"}
+    best = min(cells, key=lambda name: cells[name]["mean"])
+    assert [name for name in cells if cells[name]["best"]] == [best]
+    assert not [note for note in found["notes"] if "collapsed" in note]
