@@ -104,7 +104,7 @@ def network(
     name: str,
     *,
     image_size: int,
-    of: str = "images",
+    of: str | None = None,
     choices: dict[str, tuple[Any, ...]] | None = None,
     multiple_of: dict[str, int] | None = None,
     **defaults: Any,
@@ -112,8 +112,7 @@ def network(
     """(arch config) → (generator, discriminator), initialised: `arch=NAME`.
 
     Args:
-        image_size: of the images, in pixels; of points 1.
-        of: images or points.
+        image_size: of the images, in pixels; of="points" makes points of the plane, and has 1.
         choices: arch key → the only values that this network can have there.
         multiple_of: arch key → what its value must be a multiple of.
         defaults: of arch keys, where they are not those of cnn32. Of the package's own, configs/arch has them.
@@ -123,13 +122,12 @@ def network(
 
 
 def dataset(
-    name: str, *, image_size: int | None = None, of: str = "images", **defaults: Any
+    name: str, *, image_size: int | None = None, of: str | None = None, **defaults: Any
 ) -> Callable[[Thing], Thing]:
     """(data config, limits) → uint8 images [N, 3, size, size], or an ImageDataset: `data=NAME`.
 
     Args:
-        image_size: in pixels, where there is no choice; of points 1.
-        of: images, or points of the plane: the function then returns a PointDataset.
+        image_size: in pixels, where there is no choice; of="points" returns a PointDataset, and has 1.
         defaults: of its keys; they decide which types these take. Of the package's own, configs/data has them.
     """
     return _announcing("dataset", name, image_size=image_size, of=of, **defaults)

@@ -32,13 +32,13 @@ def check_combinations(config: Config) -> None:
 def check_points(config: Config) -> None:
     """Points and images: networks make the one or the other, and are scored by it."""
     data, arch = config.data, config.arch
-    mine, theirs = holds(data.name), register.attributes("network", arch.name).get("of", "images")
+    mine, theirs = kind_of("dataset", data.name), kind_of("network", arch.name)
     if mine != theirs:
         fitting = [
             name
             for name in register.names("network")
-            if (told := register.attributes("network", name)).get("of", "images") == mine
-            and told["image_size"] == data.image_size
+            if kind_of("network", name) == mine
+            and register.attributes("network", name)["image_size"] == data.image_size
         ]
         remedy = f"arch={' or '.join(fitting)}" if fitting else f"data of {theirs}"
         raise UserError(f"arch={arch.name}: makes {theirs}, and data={data.name} holds {mine}; choose {remedy}")
@@ -49,20 +49,20 @@ def check_points(config: Config) -> None:
         raise UserError(f"fid.features={shown(config.fid.features)}: {problem}")
 
 
-def holds(data: str) -> str:
-    """images or points."""
-    what: str = register.attributes("dataset", data).get("of") or "images"
-    return what
+def kind_of(kind: str, name: str) -> str:
+    """What a data set holds, or a network makes: images or points."""
+    told: str | None = register.attributes(kind, name).get("of")
+    return told or "images"
 
 
 def own_features(data: str) -> list[str]:
     """What `fid.features=null` means for a data set."""
-    return ["points"] if holds(data) == "points" else ["inception"]
+    return ["points"] if kind_of("dataset", data) == "points" else ["inception"]
 
 
 def features_problem(features: list[str], data: str) -> str | None:
     """What is wrong with scoring a data set so, and what would work; None: nothing."""
-    if holds(data) == "points":
+    if kind_of("dataset", data) == "points":
         right = features == ["points"]
         return None if right else f"data={data} holds points, which are scored by their coordinates; use points alone"
     return f"data={data} holds images; use inception, or pixels" if "points" in features else None
@@ -101,7 +101,7 @@ def check_sizes(config: Config) -> None:
                 f"{group}.image_size={part.image_size}: {group}={part.name} is {fixed}×{fixed} only; "
                 f"set {group}.image_size={fixed} or choose another {group}"
             )
-    if config.data.image_size < 8 and holds(config.data.name) == "images":
+    if config.data.image_size < 8 and kind_of("dataset", config.data.name) == "images":
         raise UserError(f"data.image_size={config.data.image_size}: must be at least 8")
     if config.arch.image_size != config.data.image_size:
         raise UserError(

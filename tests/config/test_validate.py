@@ -19,9 +19,8 @@ from tests.conftest import GOLDEN
 
 Compose = Callable[..., Config]
 FILES = sorted(p.relative_to(config_dir()) for p in config_dir().rglob("*.yaml"))
-FILES = [
-    path for path in FILES if path.parts[0] not in ("hydra", "exception", "setting")
-]  # Hydra's own; applied by name
+APPLIED_BY_NAME = ("exception", "setting")
+FILES = [path for path in FILES if path.parts[0] not in ("hydra", *APPLIED_BY_NAME)]
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
@@ -168,7 +167,7 @@ REFUSED = [
     ("loss.penalty=r3", r"loss\.penalty=r3: did you mean r2\? one of: none, gp, "),
     ("loss.penalty_weight=-1", r"loss\.penalty_weight=-1\.0: must be a number of at least 0"),
     ("loss.name=../../x", r"loss\.name=\.\./\.\./x: becomes part of a folder's name"),
-    ("data.name=../../x", r"data\.name=\.\./\.\./x: one of: cat64, cat128, cat256, cifar10, demo, folder, ring8, grid25"),
+    ("data.name=../../x", r"data\.name=\.\./\.\./x: one of: cat64, .*, folder, ring8, grid25"),
     ("data.image_size=64", r"data\.image_size=64: data=cifar10 is 32×32 only"),
     ("data=demo data.image_size=64", r"data\.image_size=64: arch=cnn32 makes images of 32×32; set data\.image_size=32"),
     ("arch.image_size=64", r"arch\.image_size=64: arch=cnn32 is 32×32 only"),

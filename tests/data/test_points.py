@@ -100,7 +100,7 @@ REFUSED = [
     ("data=ring8 arch=cnn32", r"arch=cnn32: makes images, and data=ring8 holds points; choose arch=mlp2d$"),
     ("data=demo arch=mlp2d", r"arch=mlp2d: makes points, and data=demo holds images; choose arch=cnn32 or r3gan32 or"),
     ("data=demo data.image_size=9 arch=mlp2d", r"arch=mlp2d: .* choose data of points$"),
-    ("data=ring8 data.flip=true", r"data\.flip=true: the points of data=ring8 cannot be mirrored; set data\.flip=false"),
+    ("data=ring8 data.flip=true", r"data\.flip=true: the points of data=ring8 cannot be mirrored; set data\.flip"),
     ("data=ring8 data.image_size=8", r"data\.image_size=8: data=ring8 is 1×1 only"),
     ("data=demo data.image_size=7", r"data\.image_size=7: must be at least 8"),
     ("data=grid25 fid.features=pixels", r"fid\.features=\[pixels\]: data=grid25 holds points, .*; use points alone"),

@@ -68,7 +68,7 @@ def test_wasserstein_is_the_cheapest_of_all_assignments() -> None:
         assert wasserstein(one, two) == pytest.approx(cheapest, rel=1e-12)
     points = chance.normal(size=(500, 2))
     assert wasserstein(points, points[::-1]) == 0
-    assert wasserstein(points, points + [3, 4]) == pytest.approx(5)  # a translation is as cheap as can be
+    assert wasserstein(points, points + np.array([3, 4])) == pytest.approx(5)  # a translation is as cheap as can be
 
 
 def scorer_of(compose_config: Compose, *overrides: str) -> PointScorer:
