@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-table test lint install clean
+.PHONY: demo demo-table demo-toy test lint install clean
 
 demo: install ## train RaSGAN on embedded images for about two minutes, and score it
 	$(BIN)/rgan-train experiment=demo
@@ -12,6 +12,12 @@ demo-table: install ## a small sweep, four losses and two seeds, and the page th
 		output_root=outputs/demo_table
 	$(BIN)/rgan-table outputs/demo_table --table sweep
 	$(BIN)/rgan-table outputs/demo_table --table sweep --format html --out outputs/demo_table.html
+
+demo-toy: install ## losses and penalties on eight modes in a ring, and the picture that compares them: about two minutes
+	$(BIN)/rgan-train -m data=ring8 loss=sgan,rsgan,hinge,wgangp loss.penalty=none,gp,r1r2 loss.penalty_weight=0.1 \
+		train.checkpoint_every=300 train.keep=4 train.sample_every=null fid.every=3000 \
+		hydra/launcher=joblib hydra.launcher.n_jobs=2 output_root=outputs/demo_toy
+	$(BIN)/python -m scripts.toy_figure outputs/demo_toy --out outputs/demo_toy
 
 test: install lint ## lint, types and tests; needs no network
 	$(BIN)/python -m pytest -n auto --maxprocesses 4
