@@ -3,7 +3,7 @@
     python -m scripts.toy_figure outputs/demo_toy --out outputs/demo_toy
 
 Rows are losses, columns penalties. A panel shows the real modes as rings, and fakes from the last checkpoints of the
-run, the older the paler: where a generator has converged, they lie on one another. Under it stand the run's last scores.
+run, the older the paler: where a generator has converged, they lie on one another. Below stand the run's last scores.
 Writes OUT.png and OUT.svg.
 """
 

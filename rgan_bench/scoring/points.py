@@ -21,7 +21,7 @@ from rgan_bench.scoring.scorer import Scorer
 Points = NDArray[np.float64]
 
 NEAR = 3  # standard deviations: what lies within them of a mode is of high quality
-TRANSPORTED = 1000  # points of either side: exact assignment takes 50 ms for these, and grows with the cube
+TRANSPORTED = 1000  # points of either side: exact assignment takes a third of a second, and grows with the cube
 
 
 def make_scorer(
