@@ -163,8 +163,9 @@ def last_checkpoint(path: Path) -> Path:
 def load_generator(path: str | Path, device: str | torch.device = "cpu", *, plugins: Sequence[str] = ()) -> nn.Module:
     """The generator of a checkpoint or of a run folder's last one, ready to sample.
 
-    It takes z ~ N(0, 1) [B, generator.latent_dim] and gives images [B, 3, H, W] in [−1, 1]. It is in eval mode, where
-    batch norm uses running statistics; `rgan_bench.scoring.sampling.sample` draws under batch statistics, as scores do.
+    It takes z ~ N(0, 1) [B, generator.latent_dim] and gives images [B, 3, H, W] in [−1, 1], or points [B, 2, 1, 1]. It
+    is in eval mode, where batch norm uses running statistics; `rgan_bench.scoring.sampling.sample` draws under batch
+    statistics, as scores do.
 
     Args:
         plugins: modules or files that the network's plugin is in, if it comes from one.

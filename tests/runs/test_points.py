@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rgan_bench import register
 from rgan_bench.cli import fid, table, train
 from rgan_bench.config.schema import Config
+from rgan_bench.report.cells import Cell, Column, Seed, finish
 from rgan_bench.runs.experiment import run_experiment
 from scripts.crash_test import differences
 from tests.runs.test_reliability import cut_at, folder_in, interrupt, result_in
@@ -114,6 +116,33 @@ def test_a_stopped_run_ends_where_it_would_have_ended(
     assert differences(folder_in("whole"), folder_in("stopped")) == []
 
 
+PLUGIN = """
+import numpy as np
+from rgan_bench.data.points import mixture
+from rgan_bench.register import dataset
+
+
+@dataset("two", image_size=1, of="points", num_images=100, data_seed=0)
+def two(data, limits):
+    return mixture(data, limits, np.array([[-1.0, 0.0], [1.0, 0.0]]), 0.1)
+"""
+
+
+def test_points_of_a_plugin(rgan_train: Callable) -> None:
+    Path("two.py").write_text(PLUGIN)
+    settings = [each for each in TOY if not each.startswith("data")]
+    try:
+        status, out, err = rgan_train("plugins=two.py", "data=two", "arch=mlp2d", *settings)
+        assert status == 0, err
+        assert "two: 100 points around 2 modes" in out
+        assert list(result_in("outputs")["scores"]) == NAMES
+        status, _, err = rgan_train("plugins=two.py", "data=two", *settings)
+        assert status == 2
+        assert "arch=cnn32: makes images, and data=two holds points; choose arch=mlp2d" in err
+    finally:
+        register.forget_plugins()
+
+
 def test_a_sweep_and_its_table(rgan_train: Callable, run_command: Callable) -> None:
     status, out, err = rgan_train("-m", *TOY, "loss=sgan,rsgan", "train.sample_every=null", "fid.every=4")
     assert status == 0, err
@@ -127,3 +156,17 @@ def test_a_sweep_and_its_table(rgan_train: Callable, run_command: Callable) -> N
     best = min(cells, key=lambda name: cells[name]["mean"])
     assert [name for name in cells if cells[name]["best"]] == [best]
     assert not [note for note in found["notes"] if "collapsed" in note]
+    status, out, _ = run_command(table.main, "outputs", "--format", "html")
+    assert (status, "wasserstein" in out) == (0, True)
+
+
+@pytest.mark.parametrize(("metric", "best"), [("wasserstein", "low"), ("frechet", "low"), ("modes", "high")])
+def test_the_best_of_a_column_is_by_its_metric(metric: str, best: str) -> None:
+    values = {"low": [1.0], "high": [3.0], "better, with a seed missing": [0.5 if best == "low" else 4.0, None]}
+    cells = {
+        name: Cell([Seed(None, value, "failed" if value is None else None) for value in found])
+        for name, found in values.items()
+    }
+    notes = finish([Column("a column", cells)], {"metric": metric})
+    assert [name for name, cell in cells.items() if cell.best] == [best]
+    assert f"missing has a {'lower' if best == 'low' else 'higher'} mean than {best}" in notes[0]
