@@ -15,7 +15,7 @@ demo-table: install ## a small sweep, four losses and two seeds, and the page th
 
 demo-toy: install ## losses and penalties on eight modes in a ring, and the picture that compares them: about two minutes
 	$(BIN)/rgan-train -m data=ring8 loss=sgan,rsgan,hinge,wgangp loss.penalty=none,gp,r1r2 loss.penalty_weight=0.1 \
-		train.checkpoint_every=300 train.keep=4 train.sample_every=null fid.every=3000 \
+		train.iterations=2000 train.checkpoint_every=200 train.keep=4 train.sample_every=null fid.every=2000 \
 		hydra/launcher=joblib hydra.launcher.n_jobs=2 output_root=outputs/demo_toy
 	$(BIN)/python -m scripts.toy_figure outputs/demo_toy --out outputs/demo_toy
 
