@@ -57,7 +57,8 @@ def find_runs(outputs: Path) -> dict[tuple[str, str], tuple[Path, dict[str, Any]
     found: dict[tuple[str, str], tuple[Path, dict[str, Any]]] = {}
     for run in sorted((run for run in results if "modes" in run[1]["scores"]), key=order):
         loss = run[1]["config"]["loss"]
-        found.setdefault((loss["name"].removesuffix("gp"), loss["penalty"]), run)
+        name = "wgan" if loss["name"] == "wgangp" else loss["name"]  # its penalty may be another one, or none
+        found.setdefault((name, loss["penalty"]), run)
     return found
 
 
@@ -76,7 +77,7 @@ def draw(runs: dict[tuple[str, str], tuple[Path, dict[str, Any]]]) -> Figure:
             axes.set(xticks=[], yticks=[], aspect="equal")
             axes.spines[:].set_color("#c8ccd1")
             if row == 0:
-                axes.set_title("no penalty" if penalty == "none" else penalty, fontsize=11)
+                axes.set_title(title_of(penalty, runs), fontsize=11)
             if column == 0:
                 axes.set_ylabel(loss, fontsize=11)
             if (loss, penalty) in runs:
@@ -84,10 +85,18 @@ def draw(runs: dict[tuple[str, str], tuple[Path, dict[str, Any]]]) -> Figure:
     colours = ScalarMappable(norm, COLOURS)
     bar = figure.colorbar(colours, ax=panels, location="bottom", ticks=times, shrink=0.5, aspect=40, pad=0.02)
     bar.ax.set_xlim(times[0], times[-1])
-    bar.set_label("iteration of the fakes", fontsize=9)
+    bar.set_label("iteration of the fakes; near: within 3 standard deviations of a mode", fontsize=9)
     bar.ax.tick_params(labelsize=8)
     figure.suptitle(f"{data.name} after {last:,} iterations, the same settings everywhere", fontsize=12)
     return figure
+
+
+def title_of(penalty: str, runs: dict[tuple[str, str], tuple[Path, dict[str, Any]]]) -> str:
+    """ "gp × 0.1"; with every weight that the penalty has."""
+    if penalty == "none":
+        return "no penalty"
+    weights = {result["config"]["loss"]["penalty_weight"] for (_, each), (_, result) in runs.items() if each == penalty}
+    return f"{penalty} × {', '.join(f'{weight:g}' for weight in sorted(weights))}"
 
 
 def panel(axes: Any, folder: Path, result: dict[str, Any], data: PointDataset, norm: Normalize) -> None:

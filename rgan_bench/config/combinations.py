@@ -44,7 +44,7 @@ def check_points(config: Config) -> None:
         raise UserError(f"arch={arch.name}: makes {theirs}, and data={data.name} holds {mine}; choose {remedy}")
     if mine == "points" and data.flip:
         raise UserError(f"data.flip=true: the points of data={data.name} cannot be mirrored; set data.flip=false")
-    problem = features_problem(config.fid.features, data.name)
+    problem = features_problem(config.fid.features, data.name, mine)
     if problem:
         raise UserError(f"fid.features={shown(config.fid.features)}: {problem}")
 
@@ -60,9 +60,9 @@ def own_features(data: str) -> list[str]:
     return ["points"] if kind_of("dataset", data) == "points" else ["inception"]
 
 
-def features_problem(features: list[str], data: str) -> str | None:
-    """What is wrong with scoring a data set so, and what would work; None: nothing."""
-    if kind_of("dataset", data) == "points":
+def features_problem(features: list[str], data: str, kind: str) -> str | None:
+    """What is wrong with scoring a data set of images or of points so, and what would work; None: nothing."""
+    if kind == "points":
         right = features == ["points"]
         return None if right else f"data={data} holds points, which are scored by their coordinates; use points alone"
     return f"data={data} holds images; use inception, or pixels" if "points" in features else None

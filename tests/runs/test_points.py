@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
 from rgan_bench import register
 from rgan_bench.cli import fid, table, train
 from rgan_bench.config.schema import Config
+from rgan_bench.config.validate import validate
 from rgan_bench.report.cells import Cell, Column, Seed, finish
 from rgan_bench.runs.experiment import run_experiment
+from scripts import toy_figure
 from scripts.crash_test import differences
 from tests.runs.test_reliability import cut_at, folder_in, interrupt, result_in
 
@@ -139,11 +142,16 @@ def test_points_of_a_plugin(rgan_train: Callable) -> None:
         status, _, err = rgan_train("plugins=two.py", "data=two", *settings)
         assert status == 2
         assert "arch=cnn32: makes images, and data=two holds points; choose arch=mlp2d" in err
+        # Where a config file alone names the plugin, it is loaded when the config is validated.
+        config = result_in("outputs")["config"]
+        config["fid"]["features"] = None
+        register.forget_plugins()
+        assert validate(OmegaConf.create(config)).fid.features == ["points"]
     finally:
         register.forget_plugins()
 
 
-def test_a_sweep_and_its_table(rgan_train: Callable, run_command: Callable) -> None:
+def test_a_sweep_its_table_and_its_figure(rgan_train: Callable, run_command: Callable) -> None:
     status, out, err = rgan_train("-m", *TOY, "loss=sgan,rsgan", "train.sample_every=null", "fid.every=4")
     assert status == 0, err
     assert "2 of 2 cells are finished" in out
@@ -158,6 +166,10 @@ def test_a_sweep_and_its_table(rgan_train: Callable, run_command: Callable) -> N
     assert not [note for note in found["notes"] if "collapsed" in note]
     status, out, _ = run_command(table.main, "outputs", "--format", "html")
     assert (status, "wasserstein" in out) == (0, True)
+    status, out, _ = run_command(toy_figure.main, "outputs", "--out", "figure")
+    assert (status, out.split()) == (0, ["figure.png", "figure.svg"])
+    assert np.asarray(Image.open("figure.png").convert("L")).std() > 10
+    assert Path("figure.svg").read_text().count("8 modes, ") == 2
 
 
 @pytest.mark.parametrize(("metric", "best"), [("wasserstein", "low"), ("frechet", "low"), ("modes", "high")])
