@@ -1,5 +1,6 @@
 """What may be set, each by itself, and cannot go together."""
 
+from dataclasses import fields
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -17,6 +18,7 @@ def check_combinations(config: Config) -> None:
     check_sizes(config)
     check_estimator(config)
     check_network(config.arch)
+    check_schedules(config)
     if config.loss.name == "spectral_sgan" and not config.arch.spectral_norm:
         raise UserError(
             "loss.name=spectral_sgan: means a discriminator with spectral norm; set arch.spectral_norm=true"
@@ -26,6 +28,24 @@ def check_combinations(config: Config) -> None:
             f"accelerate=compile: loss.penalty={config.loss.penalty} differentiates twice, which torch.compile "
             "cannot do; use accelerate=auto"
         )
+
+
+def check_schedules(config: Config) -> None:
+    for each in fields(config.schedule):
+        key, ramp = f"schedule.{each.name}", getattr(config.schedule, each.name)
+        if ramp.to is None:
+            for part, unset in (("start", 0), ("end", None), ("shape", "cosine")):
+                if getattr(ramp, part) != unset:
+                    raise UserError(
+                        f"{key}.{part}={shown(getattr(ramp, part))}: of a schedule that leads nowhere; set {key}.to too"
+                    )
+        elif ramp.end is None:
+            raise UserError(f"{key}.to={ramp.to:g}: from which iteration on? Set {key}.end too")
+        elif ramp.end <= ramp.start:
+            raise UserError(
+                f"{key}.end={ramp.end}: the schedule ends before it starts ({key}.start={ramp.start}); "
+                f"set {key}.end={ramp.start + 1} or more"
+            )
 
 
 def check_estimator(config: Config) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rgan_bench import register
-from rgan_bench.config.schema import Config
+from rgan_bench.config.schema import SCHEDULED, Config
 
 # What decides the trained weights, the seed aside (which folder names show by itself). Frozen: folder names hash these
 # keys and their values, so that a key taken away or renamed would orphan every run that anybody has.
@@ -23,6 +23,13 @@ COUNTED = {
 NEUTRAL: dict[str, tuple[Any, str]] = {
     "loss.estimator": ("plain", "0.2.0"),
     "data.flip": (False, "0.2.0"),
+    "optim.lr_generator": (None, "0.2.0"),
+    "optim.lr_discriminator": (None, "0.2.0"),
+    "ema.half_life": (0, "0.2.0"),
+    **{f"schedule.{what}.to": (None, "0.2.0") for what in SCHEDULED},
+    **{f"schedule.{what}.start": (0, "0.2.0") for what in SCHEDULED},
+    **{f"schedule.{what}.end": (None, "0.2.0") for what in SCHEDULED},
+    **{f"schedule.{what}.shape": ("cosine", "0.2.0") for what in SCHEDULED},
 }
 # What does not: names, cadences, scoring, how the same numbers are computed, where things are kept.
 WITHOUT_EFFECT = (

@@ -43,6 +43,8 @@ class OptimConfig:
     lr: float = MISSING
     betas: list[float] = MISSING
     n_d: int = MISSING
+    lr_generator: float | None = None
+    lr_discriminator: float | None = None
 
 
 @dataclass
@@ -54,6 +56,30 @@ class TrainConfig:
     checkpoint_every: int | None = MISSING
     keep: int | None = MISSING
     on_divergence: str = MISSING
+
+
+@dataclass
+class EmaConfig:
+    half_life: float = MISSING
+
+
+@dataclass
+class RampConfig:
+    """From the value that the key has elsewhere, until iteration `start`, to `to`, from iteration `end` on."""
+
+    to: float | None = MISSING
+    start: int = MISSING
+    end: int | None = MISSING
+    shape: str = MISSING
+
+
+@dataclass
+class ScheduleConfig:
+    lr: RampConfig = MISSING
+    beta1: RampConfig = MISSING
+    beta2: RampConfig = MISSING
+    penalty_weight: RampConfig = MISSING
+    half_life: RampConfig = MISSING
 
 
 @dataclass
@@ -84,6 +110,8 @@ class Config:
     data: Any = MISSING
     optim: OptimConfig = MISSING
     train: TrainConfig = MISSING
+    ema: EmaConfig = MISSING
+    schedule: ScheduleConfig = MISSING
     fid: FidConfig = MISSING
     limits: LimitsConfig = MISSING
     plugins: list[str] = MISSING
@@ -92,6 +120,11 @@ class Config:
     seed: int = MISSING
     device: str = MISSING
     output_root: str = MISSING
+
+    @property
+    def has_average(self) -> bool:
+        """Whether there is a second generator, the first one's moving average."""
+        return self.ema.half_life > 0 or self.schedule.half_life.to is not None
 
 
 # --- ranges -----------------------------------------------------------------------------------------------------------
@@ -152,6 +185,22 @@ def not_empty(value: str) -> str | None:
     return None if value.strip() else "must not be empty"
 
 
+def or_null(check: Check) -> Check:
+    return lambda value: None if value is None else check(value)
+
+
+def a_beta(value: float) -> str | None:
+    return None if 0 <= value < 1 else "must be at least 0 and below 1"
+
+
+# What a schedule may lead to: name → check of its value.
+SCHEDULED = {
+    "lr": or_null(positive),
+    "beta1": or_null(a_beta),
+    "beta2": or_null(a_beta),
+    "penalty_weight": or_null(not_negative),
+    "half_life": or_null(not_negative),
+}
 CHECKS: dict[str, Check] = {
     "loss.name": file_name,
     "loss.comparison": registered("comparison"),
@@ -171,6 +220,8 @@ CHECKS: dict[str, Check] = {
     "data.num_images": at_least(2),
     "data.data_seed": at_least(0),
     "optim.lr": positive,
+    "optim.lr_generator": or_null(positive),
+    "optim.lr_discriminator": or_null(positive),
     "optim.betas": two_betas,
     "optim.n_d": at_least(1),
     "train.iterations": at_least(1),
@@ -180,6 +231,10 @@ CHECKS: dict[str, Check] = {
     "train.checkpoint_every": at_least_or_null(1),
     "train.keep": lambda value: None if value is None or value >= 0 else "must be at least 0, or null for all",
     "train.on_divergence": one_of("stop", "continue"),
+    "ema.half_life": not_negative,
+    **{f"schedule.{name}.to": check for name, check in SCHEDULED.items()},
+    **{f"schedule.{name}.start": at_least(0) for name in SCHEDULED},
+    **{f"schedule.{name}.shape": one_of("cosine", "linear") for name in SCHEDULED},
     "limits.image_pixels": at_least(1),
     "limits.file_bytes": at_least(1),
     "limits.dataset_bytes": at_least(1),

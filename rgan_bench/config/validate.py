@@ -22,10 +22,13 @@ from rgan_bench.config.schema import (
     CHECKS,
     ArchConfig,
     Config,
+    EmaConfig,
     FidConfig,
     LimitsConfig,
     LossConfig,
     OptimConfig,
+    RampConfig,
+    ScheduleConfig,
     TrainConfig,
     not_among,
 )
@@ -165,11 +168,12 @@ def known_keys() -> list[str]:
     keys = {"loss", "arch", "data", "optim", "experiment"}
     groups: dict[str, list[type[Any]]]
     groups = {"loss": [LossConfig], "optim": [OptimConfig], "train": [TrainConfig], "fid": [FidConfig]}
-    groups["limits"] = [LimitsConfig]
+    groups |= {"ema": [EmaConfig], "limits": [LimitsConfig]}
+    groups |= {f"schedule.{each.name}": [RampConfig] for each in fields(ScheduleConfig)}
     groups |= {"arch": [ArchConfig], "data": [data_schema(name) for name in register.names("dataset")]}
     for group, schemas in groups.items():
         keys |= {f"{group}.{each.name}" for schema in schemas for each in fields(schema)}
-    keys |= {each.name for each in fields(Config) if each.name not in groups}
+    keys |= {each.name for each in fields(Config) if each.name not in {group.split(".")[0] for group in groups}}
     return sorted(keys)
 
 

@@ -62,6 +62,19 @@ def generator_step(state: Any, loss: Loss, real: Tensor | None, z: Tensor) -> Me
     return {"loss/generator": value.detach(), "gradient_norm/generator": gradient_norm(state.generator)}
 
 
+@torch.no_grad()
+def average_step(state: Any, weight: float | Tensor) -> None:
+    """The averaged generator, `state.ema`, goes towards `state.generator`; running statistics are taken over.
+
+    Args:
+        weight: of the new weights, 1 − β.
+    """
+    for mean, value in zip(state.ema.parameters(), state.generator.parameters(), strict=True):
+        mean.lerp_(value, weight)
+    for mean, value in zip(state.ema.buffers(), state.generator.buffers(), strict=True):
+        mean.copy_(value)
+
+
 def pack(images: Tensor, pac: int) -> Tensor:
     """Stacks of `pac` images on their channels: [B·pac, C, H, W] → [B, pac·C, H, W]."""
     if pac == 1:
