@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rgan_bench import register
-from rgan_bench.config.schema import CHECKS, FidConfig, LimitsConfig
+from rgan_bench.config.ranges import CHECKS
+from rgan_bench.config.schema import FidConfig, LimitsConfig
 from rgan_bench.config.validate import data_config, root_defaults
 from rgan_bench.console import RANK_DEFICIENT, score_label
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
+from rgan_bench.plugins import load_plugins
 from rgan_bench.runs.stops import interrupts_raise
 from rgan_bench.scoring.fid_json import Row, remember
 from rgan_bench.streams import prepare_streams
@@ -52,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    register.load_plugins(filter(None, arguments.plugins.split(",")))
+    load_plugins(filter(None, arguments.plugins.split(",")))
     check(arguments)
     # What can be seen to be wrong is said before the long work starts; the other paths are scored all the same.
     refused = {path: found for path in arguments.paths if (found := attempt(path, check_path, path, arguments))}

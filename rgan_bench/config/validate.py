@@ -17,9 +17,9 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from rgan_bench import register
-from rgan_bench.config.combinations import check_combinations, shown
+from rgan_bench.config.combinations import as_list, check_combinations, own_weights, shown
+from rgan_bench.config.ranges import CHECKS, not_among
 from rgan_bench.config.schema import (
-    CHECKS,
     ArchConfig,
     Config,
     EmaConfig,
@@ -30,11 +30,11 @@ from rgan_bench.config.schema import (
     RampConfig,
     ScheduleConfig,
     TrainConfig,
-    not_among,
 )
 from rgan_bench.errors import UserError, one_line
+from rgan_bench.plugins import load_plugins
 
-LISTS = ("fid.features", "plugins")
+LISTS = ("fid.features", "plugins", "loss.penalty_points")
 # Keys that every data set has, and their values in configs from before there were such keys.
 YOUNG_DATA_KEYS = {"flip": False}
 
@@ -91,7 +91,7 @@ def validate(config: DictConfig) -> Config:
             OmegaConf.update(config, key, [OmegaConf.select(config, key)])  # fid.features=pixels is what people type
     plugins = config.get("plugins") or []
     if OmegaConf.is_list(plugins) and all(isinstance(name, str) for name in plugins):  # else the schema complains
-        register.load_plugins(plugins)
+        load_plugins(plugins)
     schema = OmegaConf.structured(Config)
     for group, kind in (("arch", "network"), ("data", "dataset")):
         name = OmegaConf.select(config, f"{group}.name")
@@ -112,10 +112,27 @@ def validate(config: DictConfig) -> Config:
         complaint = CHECKS[key](value) if key in CHECKS else None
         if complaint:
             raise UserError(f"{key}={shown(value)}: {complaint}")
-    if validated.loss.penalty_weight is None:  # filled in, so that it stands in results and decides a run's identity
-        validated.loss.penalty_weight = register.attributes("penalty", validated.loss.penalty).get("weight") or 10.0
+    fill_in_weights(validated.loss)
     check_combinations(validated)
     return validated
+
+
+def fill_in_weights(loss: LossConfig) -> None:
+    """The penalties' own where none are given: they stand in results, and decide a run's identity.
+
+    Raises:
+        UserError: there are not as many weights as penalties.
+    """
+    names, given = as_list(loss.penalty), as_list(loss.penalty_weight)
+    if loss.penalty_weight is None:
+        given = [None] * len(names)
+    if len(given) != len(names):
+        raise UserError(
+            f"loss.penalty_weight={shown(loss.penalty_weight)}: must be as many as loss.penalty={shown(loss.penalty)}"
+        )
+    weights = [float(own if asked is None else asked) for asked, own in zip(given, own_weights(names), strict=True)]
+    # A list of one is that one: the same training has one name.
+    loss.penalty, loss.penalty_weight = (names, weights) if len(names) > 1 else (names[0], weights[0])
 
 
 def data_schema(name: str) -> type:

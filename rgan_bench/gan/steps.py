@@ -15,20 +15,24 @@ from rgan_bench.gan.losses import Loss
 Metrics = dict[str, Tensor]
 
 
-def discriminator_step(state: Any, loss: Loss, real: Tensor, z: Tensor, u: Tensor) -> Metrics:
+def discriminator_step(
+    state: Any, loss: Loss, real: Tensor, z: Tensor, u: Tensor, noise: dict[str, Tensor] | None = None
+) -> Metrics:
     """
     Args:
-        state: has `generator`, `discriminator` and `discriminator_optimizer`.
+        state: has `generator`, `discriminator`, `discriminator_optimizer`, and the `memory` of penalties.
         real: packed images [B, 3·pac, H, W] in [−1, 1].
         z: latents [B·pac, latent_dim].
         u: mixing weights of the penalty [B, 1, 1, 1].
+        noise: what `loss.penalty.noise` names.
     """
     with torch.no_grad():
         fake = pack(state.generator(z), state.discriminator.pac)
     real, fake = loss.penalty.watch(real, fake)
     real_logits, fake_logits = state.discriminator(real), state.discriminator(fake)
     value = loss.discriminator(real_logits, fake_logits)
-    penalty = loss.penalty(state.discriminator, real, fake, u, {"real": real_logits, "fake": fake_logits})
+    logits = {"real": real_logits, "fake": fake_logits}
+    penalty = loss.penalty(state.discriminator, real, fake, u, logits=logits, noise=noise, memory=state.memory)
     penalised = value + penalty
     state.discriminator_optimizer.zero_grad(set_to_none=True)
     # Images that the penalty watches need no gradient of the whole.

@@ -10,13 +10,13 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from rgan_bench import register
 from rgan_bench.config.identity import plugins_used
 from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import root_defaults, validate
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_atomically
 from rgan_bench.gan.networks import build_networks
+from rgan_bench.plugins import load_plugins
 
 FORBIDDEN = (PermissionError, IsADirectoryError)  # the file may be good: nothing to be said against its content
 KEYS = ("iteration", "generator", "discriminator", "generator_optimizer", "discriminator_optimizer", "config")
@@ -172,7 +172,7 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu", *, plug
     Raises:
         UserError: no such file, or not a checkpoint of this project, or its network's plugin is not named.
     """
-    register.load_plugins(plugins)
+    load_plugins(plugins)
     path = last_checkpoint(Path(path))
     content = load_checkpoint(path)
     return generator_of(content, config_of(content, path), path).to(device)
