@@ -1,5 +1,5 @@
-"""The Dirac-GAN of Mescheder et al. 2018 (arXiv 1801.04406): the data are one point, 0; the generator is one number θ, the
-discriminator C(x) = ψx. The equilibrium is (0, 0). Gradient descent goes round it, unless a penalty draws it in."""
+"""The Dirac-GAN of Mescheder et al. 2018 (arXiv 1801.04406): the data are one point, 0; the generator is one number θ,
+the discriminator C(x) = ψx. The equilibrium is (0, 0). Gradient descent goes round it, unless a penalty draws it in."""
 
 from types import SimpleNamespace
 
