@@ -94,7 +94,8 @@ class Run:
         """The run as if this generator were its only one."""
         scores = {name: score for name, score in self.scores.items() if score.generator == generator}
         others = [score for score in self.others if score.generator == generator]
-        return replace(self, scores=scores, others=others, generator=generator)
+        diversity = self.diversity if generator == "raw" else None  # of the average it is not known
+        return replace(self, scores=scores, others=others, diversity=diversity, generator=generator)
 
     @property
     def seed(self) -> int:

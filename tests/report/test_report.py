@@ -706,7 +706,12 @@ def test_averages_under_other_protocols_are_left_out_and_named(make: Make) -> No
         with_average(make("data=demo", "ema.half_life=1000", f"seed={seed}", value=40.0), 30.0)
     stranger = with_average(make("data=demo", "ema.half_life=1000", "seed=3", value=40.0), 1.0, num_samples=10)
     unscored = make("data=demo", "ema.half_life=1000", "seed=4", value=40.0)
+    content = json.loads(Path("outputs/run_000/result.json").read_text())
+    content["diversity"] = {"iteration": 100_000, "pixel_sd": 0.001, "real_pixel_sd": 0.2}
+    Path("outputs/run_000/result.json").write_text(json.dumps(content))
     raw, ema = make_tables(find_runs([Path("outputs")]), "sweep")
+    told = [[note for note in table.notes if "run_000: collapsed" in note] for table in (raw, ema)]
+    assert list(map(len, told)) == [1, 0]  # how much the average's images vary is not measured
     assert raw.columns[0].cells["rasgan"].values == [40.0] * 4
     assert ema.columns[0].cells["rasgan"].values == [30.0] * 2
     for run, reason in ((stranger, "num_samples 10, not 50000"), (unscored, "has no fid_ema")):
