@@ -173,7 +173,7 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = F
         return outcome_of(result, folder.path, reason=reason, exit_status=EXIT_DIVERGED)
     failed = [each["reason"] for each in result["failed_scores"] if each["iteration"] == result["iteration"]]
     if failed:
-        reason = f"the score at iteration {result['iteration']:,} failed: {failed[-1]}"
+        reason = f"the score at iteration {result['iteration']:,} failed: {'; '.join(failed)}"
         print(f"rgan-train: {reason}; the same command scores again", file=sys.stderr)
         return outcome_of(result, folder.path, "not scored", reason=reason, exit_status=EXIT_NOT_SCORED)
     return outcome_of(result, folder.path)

@@ -181,13 +181,16 @@ class Experiment:
         self.clock.start()
 
     def draw(self) -> None:
-        """A sample grid, where it is due."""
+        """A sample grid of each generator, where it is due."""
         if self.timetable.due("grid", self.state.iteration):
-            with self.tolerated.failing("drawing a sample grid"):
-                self.sinks.images(self.state.iteration, draw_grid(self.state, self.config, self.folder))
+            for which in self.state.generators():
+                with self.tolerated.failing("drawing a sample grid" + " of the average" * (which == "ema")):
+                    self.sinks.images(self.state.iteration, draw_grid(self.state, self.config, self.folder, which))
 
     def check_finite(self, values: dict[str, float]) -> None:
         networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
+        if self.state.ema is not None:
+            networks["generator_ema"] = self.state.ema
         self.not_finite = self.record.not_finite = not_finite(values, networks)
         if self.not_finite and self.state.diverged is None:
             self.state.diverged = {"iteration": self.state.iteration, "not_finite": self.not_finite}

@@ -68,7 +68,10 @@ class Record:
 def result_of(config: Config, parts: Parts, wall_seconds: float) -> dict[str, Any]:
     """What result.json tells of a run's state and origin; how the session stands is added by the caller."""
     state, data, device = parts.state, parts.data, parts.device
-    current = {p.fingerprint for p in parts.scorer.protocols().values()} if parts.scorer else set(state.scores)
+    current = set(state.scores)
+    if parts.scorer:
+        asked = [parts.scorer.protocols(which=which) for which in state.generators()]
+        current = {protocol.fingerprint for protocols in asked for protocol in protocols.values()}
     # Scores under protocols that the run had before stand apart.
     shown = {h.protocol.score_name: h for h in state.scores.values() if h.protocol.fingerprint in current}
     others = [h for h in state.scores.values() if h is not shown.get(h.protocol.score_name)]

@@ -1,5 +1,6 @@
 """What a run folder answers already, from its result.json alone. Imports no torch: finished cells cost no time."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,25 +42,31 @@ def answer(folder: RunFolder, config: Config) -> Answer | None:
         signature = source_signature(config.data)
         if signature is not None and result["data"].get("signature", signature) != signature:
             return None
-        scores = {} if config.fid.every is None else wanted_scores(result, config.fid, iteration)
+        generators = ("raw", "ema") if config.has_average else ("raw",)
+        scores = {} if config.fid.every is None else wanted_scores(result, config.fid, iteration, generators)
     except (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError):
         return None
     return None if scores is None else Answer(result, stands_at, iteration, scores)
 
 
 def wanted_scores(
-    result: dict[str, Any], fid: FidConfig, iteration: int
+    result: dict[str, Any], fid: FidConfig, iteration: int, generators: tuple[str, ...] = ("raw",)
 ) -> dict[str, tuple[dict[str, Any], float]] | None:
-    """Name → (protocol, value) of what `fid` asks for, after this iteration; None where one of them is not known."""
+    """Name → (protocol, value) of what `fid` asks for, after this iteration; None where one of them is not known.
+
+    Args:
+        generators: that the run has.
+    """
     found = {}
     for name, protocol, history in scores_of(result):
         values = dict(history)
         if iteration in values and _is_asked_for(protocol, fid, result["data"]):
-            found[protocol["features"], protocol["metric"]] = (name, protocol, values[iteration])
-    for features in fid.features:
-        if (features, "frechet") not in found:
+            which = protocol.get("generator", "raw")
+            found[which, protocol["features"], protocol["metric"]] = (name, protocol, values[iteration])
+    for which, features in itertools.product(generators, fid.features):
+        if (which, features, "frechet") not in found:
             return None
-        if found[features, "frechet"][1]["rank_deficient"] and (features, "kernel") not in found:
+        if found[which, features, "frechet"][1]["rank_deficient"] and (which, features, "kernel") not in found:
             return None
     return {name: (protocol, value) for name, protocol, value in found.values()}
 

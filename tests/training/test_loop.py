@@ -91,6 +91,30 @@ def test_resuming_is_bitwise_for_odd_shapes_too(case: int, tiny_config: Tiny) ->
     assert_same_state(trained(config, 36, resumed), trained(config, 36))
 
 
+@pytest.mark.parametrize("norm", ["generator", "none"])
+def test_the_average_is_that_of_the_weights_after_each_iteration(norm: str, tiny_config: Tiny) -> None:
+    """Recomputed in float64; an iteration takes batch_size × pac images. Turning it on changes nothing else."""
+    config = tiny_config("ema.half_life=50", "arch.pac=2", f"arch.batch_norm={norm}", "train.iterations=6")
+    state, without = TrainState.new(config, CPU), TrainState.new(config, CPU)
+    without.ema = None
+    beta = 0.5 ** (8 * 2 / 50)
+    wanted = {key: value.double().clone() for key, value in state.generator.state_dict().items()}
+    data, parameters = load_data(config.data, config.limits), dict(state.generator.named_parameters())
+    for _ in train(state, data, config):
+        for key, value in state.generator.state_dict().items():
+            mean = beta * wanted[key] + (1 - beta) * value.double()
+            wanted[key] = mean if key in parameters else value.double()  # running statistics are taken over
+    for key, value in state.ema.state_dict().items():
+        torch.testing.assert_close(value.double(), wanted[key], rtol=1e-5, atol=1e-7)
+    assert not torch.equal(state.ema.project.weight, state.generator.project.weight)
+    trained(config, 6, without)
+    saved = state.state_dict()
+    del saved["generator_ema"]
+    assert set(saved) == set(without.state_dict())
+    pairs = zip(tensors_of(saved), tensors_of(without.state_dict()), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
 @pytest.mark.parametrize("name", ["rasgan", "sgan", "rsgan_gp"])
 def test_steps_are_adam_on_the_losses(name: str, tiny_config: Tiny) -> None:
     """The same two steps with plain PyTorch: fresh forward passes, full backward, unfused Adam."""
