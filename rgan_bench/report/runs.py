@@ -10,9 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from rgan_bench import register
-from rgan_bench.config.combinations import shown
-from rgan_bench.config.identity import NEUTRAL, identity_of
+from rgan_bench.config.combinations import as_list, own_weights, shown
+from rgan_bench.config.identity import COUNTED, NEUTRAL, identity_of
 from rgan_bench.config.validate import group_options, load_group_option
 from rgan_bench.files import by_iteration
 
@@ -152,13 +151,13 @@ class Run:
         named = named_losses().get(mine["name"])
         if named is None:
             return self.loss
-        keys = ["comparison", "function", "generator", "penalty", "estimator"]
-        keys += ["penalty_weight"] * (mine["penalty"] != "none")
-        chosen = {key: mine.get(key, "plain") for key in keys}  # an estimator is younger than other choices
-        penalty = mine["penalty"]  # one, or a list of several
-        weight = list(map(own_weight, penalty)) if isinstance(penalty, list) else own_weight(penalty)
-        own = {**named, "penalty_weight": weight}
-        departures = [f"{key}={shown(value)}" for key, value in chosen.items() if value != own.get(key, "plain")]
+        # Keys that are younger than a run, or than its loss, are neutral there.
+        neutral = {key.removeprefix("loss."): value for key, (value, _) in NEUTRAL.items() if key.startswith("loss.")}
+        keys = [key for key in (*COUNTED["loss"], *neutral) if key != "penalty_weight" or mine["penalty"] != "none"]
+        weights = own_weights(as_list(mine["penalty"]))
+        own = {**neutral, **named, "penalty_weight": weights if isinstance(mine["penalty"], list) else weights[0]}
+        chosen = {key: mine.get(key, neutral.get(key)) for key in keys}
+        departures = [f"{key}={shown(value)}" for key, value in chosen.items() if value != own[key]]
         return f"{self.loss} with {', '.join(departures)}" if departures else self.loss
 
     @cached_property
@@ -217,11 +216,6 @@ class Run:
                     Image.open(io.BytesIO(content), formats=["PNG"]).verify()
                     return int(path.stem.removeprefix("iter_")), content
         return None
-
-
-def own_weight(penalty: str) -> float:
-    """The weight that a penalty has where none is set."""
-    return float(register.attributes("penalty", penalty).get("weight") or 10.0)
 
 
 @cache

@@ -595,23 +595,25 @@ def test_trainings_that_differ_in_a_younger_key_are_told_apart(overrides: tuple[
     assert (table.columns[0].cells["rasgan"].paper, table.columns[0].cells[two].paper) == (31.98, None)
 
 
-def test_several_penalties_have_several_weights(make: Make) -> None:
+def test_several_penalties_and_other_parts_are_other_losses(make: Make) -> None:
     for seed, weights in ((1, [10.0, 1.0]), (2, [10.0, 2.0])):
         folder = make("experiment=table1_stable", "loss=rsgan_gp", f"seed={seed}", value=40.0)
         content = json.loads((folder / "result.json").read_text())
         content["config"]["loss"] |= {"penalty": ["gp", "maxgp"], "penalty_weight": weights}
         (folder / "result.json").write_text(json.dumps(content))
     make("experiment=table1_stable", "loss=rsgan_gp", value=40.0)
+    make("experiment=table1_stable", "loss=rsgan_gp", "loss.penalty_norm=l1", value=40.0)
     rows = [
         "rsgan_gp",
         "rsgan_gp with penalty=[gp,maxgp]",
         "rsgan_gp with penalty=[gp,maxgp], penalty_weight=[10.0,2.0]",
+        "rsgan_gp with penalty_norm=l1",
     ]
     assert sorted(run.row for run in find_runs([Path("outputs")])) == rows
     (table,) = make_tables(find_runs([Path("outputs")]), "table1")
     assert [row for row in table.rows if table.columns[0].cells[row].values] == rows
     (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
-    assert [len(cell.values) for column in table.columns for cell in column.cells.values() if cell.seeds] == [1, 1, 1]
+    assert [len(cell.values) for column in table.columns for cell in column.cells.values() if cell.seeds] == [1] * 4
 
 
 # --- averaged generators ----------------------------------------------------------------------------------------------
