@@ -10,18 +10,14 @@ own things are read from its source, and their modules are imported only when a 
 """
 
 import ast
-import hashlib
 import importlib
-import importlib.machinery
-import importlib.util
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rgan_bench.errors import UserError, one_line
+from rgan_bench.errors import UserError
 
 Thing = TypeVar("Thing")
 
@@ -69,9 +65,8 @@ class Entry:
     plugin: Plugin | None = None
 
 
-_announced: dict[tuple[str, str], Entry] = {}
-_loaded: dict[str, Plugin] = {}  # name → plugin
-_loading: list[Plugin] = []
+announced: dict[tuple[str, str], Entry] = {}
+loading: list[Plugin] = []  # whose module is being imported
 
 
 # --- announcing -------------------------------------------------------------------------------------------------------
@@ -88,16 +83,33 @@ def function(name: str) -> Callable[[Thing], Thing]:
 
 
 def penalty(
-    name: str, *, points: tuple[str, ...] | None = None, weight: float | None = None
+    name: str,
+    *,
+    points: tuple[str, ...] | None = None,
+    norm: str | None = None,
+    shape: str | None = None,
+    reduce: str | None = None,
+    weight: float | None = None,
+    needs: tuple[str, ...] | None = None,
+    memory: int | None = None,
+    first_order: bool | None = None,
 ) -> Callable[[Thing], Thing]:
     """(discriminator, reals, fakes, u) → a scalar, which `loss.penalty_weight` multiplies: `loss.penalty=NAME`.
 
     Args:
-        points: some of real, fake, mixed: the penalty is then a function of the discriminator's gradient with respect
-            to images there, [B, C, H, W] → a scalar, added up over the points.
+        points: some of real, fake, mixed, near: the penalty is then a function of the discriminator's gradient with
+            respect to images there, [B, C, H, W] → a scalar, added up over the points.
+        norm, shape, reduce: with points: keywords that its function takes, with their values where nothing else is
+            asked for. All three or none.
         weight: where `loss.penalty_weight` is null; None: 10.
+        needs: without points, further keywords that its function takes: `logits` ({real, fake}, [B, 1] each, as the
+            step has them), `noise` ({real, fake}, ~ N(0, 1), of the shape of the images), `memory`.
+        memory: of so many numbers, a tensor that starts as zeros and is part of the training's state; to be changed in
+            place.
+        first_order: whether it takes no second derivative, and can be compiled.
     """
-    return _announcing("penalty", name, points=points, weight=weight)
+    parts = {"points": points, "norm": norm, "shape": shape, "reduce": reduce}
+    return _announcing("penalty", name, **parts, weight=weight, needs=needs, memory=memory, first_order=first_order)
 
 
 def network(
@@ -147,7 +159,7 @@ def extractor(
 
 def _announcing(kind: str, name: str, **attributes: Any) -> Callable[[Thing], Thing]:
     def announce(value: Thing) -> Thing:
-        plugin = _loading[-1] if _loading else None
+        plugin = loading[-1] if loading else None
         module = getattr(value, "__module__", "")
         known = _entries(kind).get(name)
         if known is not None and (known.module, known.plugin) != (module, plugin):
@@ -155,7 +167,7 @@ def _announcing(kind: str, name: str, **attributes: Any) -> Callable[[Thing], Th
             raise UserError(f"the {kind} {name} is there already, from {whose}; give it another name")
         if known is not None and known.value not in (None, value):
             raise UserError(f"the {kind} {name} is registered twice; give one of the two another name")
-        _announced[kind, name] = Entry(kind, name, module, attributes, value, plugin)
+        announced[kind, name] = Entry(kind, name, module, attributes, value, plugin)
         return value
 
     return announce
@@ -185,7 +197,7 @@ def get(kind: str, name: str) -> Any:
         raise ValueError(f"{kind}={name!r}: must be one of {', '.join(names(kind))}")
     if entry.value is None:
         importlib.import_module(entry.module)
-        entry = _announced[kind, name]
+        entry = announced[kind, name]
     return entry.value
 
 
@@ -197,7 +209,7 @@ def plugin_of(kind: str, name: str) -> Plugin | None:
 
 def _entries(kind: str) -> dict[str, Entry]:
     found = dict(_own(kind))
-    found.update({name: entry for (each, name), entry in _announced.items() if each == kind})
+    found.update({name: entry for (each, name), entry in announced.items() if each == kind})
     return found
 
 
@@ -220,80 +232,6 @@ def _own(kind: str) -> dict[str, Entry]:
                     name = ast.literal_eval(call.args[0])
                     found[name] = Entry(kind, name, module, told)
     return found
-
-
-# --- plugins ----------------------------------------------------------------------------------------------------------
-
-
-def load_plugins(wanted: Iterable[str]) -> list[Plugin]:
-    """Imports modules by name, or files by path, so that what they announce is there. Once each in a process.
-
-    Raises:
-        UserError: there is no such plugin, its import fails, or it takes a name that is taken.
-    """
-    return [_loaded.get(name) or _load(name) for name in wanted]
-
-
-def loaded_plugins() -> list[Plugin]:
-    return list(_loaded.values())
-
-
-def _load(name: str) -> Plugin:
-    here = str(Path.cwd())
-    if not _is_path(name) and here not in sys.path:
-        sys.path.append(here)  # console scripts do not look where they are called
-    spec = _find(name)
-    if spec is None or spec.origin is None or spec.loader is None:
-        raise UserError(f"plugins=[{name}]: there is no such {'file' if _is_path(name) else 'module'} of Python")
-    origin = Path(spec.origin)
-    sources = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
-    before = dict(_announced)
-    try:
-        texts = {path.relative_to(origin.parent).as_posix(): path.read_text(encoding="utf-8") for path in sources}
-        digest = hashlib.sha256(repr(sorted(texts.items())).encode()).hexdigest()[:16]
-        plugin = Plugin(name, texts, digest)
-        _loading.append(plugin)
-        module = sys.modules.get(spec.name) or importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[spec.name]
-            raise
-        finally:
-            _loading.pop()
-    except Exception as error:  # somebody's code may raise anything
-        _announced.clear()
-        _announced.update(before)
-        reason = one_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)}"
-        raise UserError(f"plugins=[{name}]: cannot be imported ({reason})") from error
-    _loaded[name] = plugin
-    return plugin
-
-
-def _find(name: str) -> importlib.machinery.ModuleSpec | None:
-    if not _is_path(name):
-        try:
-            return importlib.util.find_spec(name)
-        except (ImportError, ValueError):  # a parent that is not there; an empty name
-            return None
-    path = Path(name).expanduser().resolve()
-    if not path.is_file():
-        return None
-    # A name of its own for each path: two files called my_losses.py are two modules.
-    unique = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    return importlib.util.spec_from_file_location(f"rgan_plugin_{path.stem}_{unique}", path)
-
-
-def _is_path(name: str) -> bool:
-    return name.endswith(".py") or "/" in name
-
-
-def forget_plugins() -> None:
-    """As if none had been loaded; for tests."""
-    _loaded.clear()
-    for key in [key for key, entry in _announced.items() if entry.plugin]:
-        del _announced[key]
 
 
 __all__ = ["comparison", "dataset", "extractor", "function", "network", "penalty"]

@@ -22,6 +22,7 @@ import torch
 
 from rgan_bench.errors import UserError
 from rgan_bench.runs.checkpoint import load_checkpoint
+from rgan_bench.training.state import TrainState
 
 TRAIN = [sys.executable, "-c", "from rgan_bench.cli.train import main; main()"]
 SETTINGS = [
@@ -132,12 +133,12 @@ def differences(one: Path, two: Path) -> list[str]:
     a, b = (load_checkpoint(folder / "checkpoints" / "last.pt") for folder in (one, two))
     found = [
         f"{part} in last.pt"
-        for part in ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer", "scores")
-        if not same(a[part], b[part])
+        for part in (*TrainState.MODULES, "generator_ema", "scores")
+        if not same(a.get(part), b.get(part))
     ]
     if metrics(one) != metrics(two):
         found.append("metrics.jsonl")
-    grids = [{path.name: path.read_bytes() for path in (folder / "samples").iterdir()} for folder in (one, two)]
+    grids = [{path.parts[-2:]: path.read_bytes() for path in folder.glob("samples*/*")} for folder in (one, two)]
     if grids[0] != grids[1]:
         found.append("samples")
     return found

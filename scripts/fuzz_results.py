@@ -71,7 +71,7 @@ def fuzz_results(count: int, seed: int) -> dict[str, Any]:
 
 def a_result(loss: str, seed: int, value: float) -> dict[str, Any]:
     """As rgan-train writes it, with something in every part."""
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from hydra import compose, initialize_config_dir
 
@@ -79,18 +79,20 @@ def a_result(loss: str, seed: int, value: float) -> dict[str, Any]:
     from rgan_bench.scoring.protocol import Protocol, ScoreHistory
 
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = validate(compose("config", overrides=["data=demo", f"loss={loss}", f"seed={seed}"]))
+        overrides = ["data=demo", f"loss={loss}", f"seed={seed}", "ema.half_life=1000"]
+        config = validate(compose("config", overrides=overrides))
     iterations = config.train.iterations
     history = ScoreHistory(Protocol("pixels", "none", 200, 300, "batch", 50, "afb57be98869eaa5"))
     for iteration in (0, *range(20_000, iterations + 1, 10_000)):
         history.add(iteration, value)
+    average = ScoreHistory(replace(history.protocol, generator="ema"), history.entries)
     before = ScoreHistory(Protocol("pixels", "none", 100, 300, "batch", 50, "afb57be98869eaa5"), history.entries)
     return {
         "status": "finished",
         "command": "rgan-train data=demo",
         "iteration": iterations,
-        "scores": {"fd_pixels": history.summary()},
-        "protocol": {"fd_pixels": history.protocol.as_dict()},
+        "scores": {each.protocol.score_name: each.summary() for each in (history, average)},
+        "protocol": {each.protocol.score_name: each.protocol.as_dict() for each in (history, average)},
         "scores_under_other_protocols": [
             {"score": "fd_pixels", "protocol": before.protocol.as_dict(), **before.summary()}
         ],

@@ -46,7 +46,10 @@ def main() -> None:
 
 
 def find_runs(outputs: Path) -> dict[tuple[str, str], tuple[Path, dict[str, Any]]]:
-    """(loss, penalty) → the folder and result of its run; of several seeds the first. In the register's order."""
+    """(loss, penalty) → the folder and result of its run; of several seeds the first. In the register's order.
+
+    Runs with several penalties at once are left out.
+    """
 
     def order(run: tuple[Path, dict[str, Any]]) -> list[Any]:
         loss = run[1]["config"]["loss"]
@@ -55,11 +58,15 @@ def find_runs(outputs: Path) -> dict[tuple[str, str], tuple[Path, dict[str, Any]
 
     results = [(path.parent, json.loads(path.read_text())) for path in outputs.glob("*/result.json")]
     found: dict[tuple[str, str], tuple[Path, dict[str, Any]]] = {}
-    for run in sorted((run for run in results if "modes" in run[1]["scores"]), key=order):
+    for run in sorted((run for run in results if has_a_panel(run[1])), key=order):
         loss = run[1]["config"]["loss"]
         name = "wgan" if loss["name"] == "wgangp" else loss["name"]  # its penalty may be another one, or none
         found.setdefault((name, loss["penalty"]), run)
     return found
+
+
+def has_a_panel(result: dict[str, Any]) -> bool:
+    return "modes" in result["scores"] and isinstance(result["config"]["loss"]["penalty"], str)
 
 
 def draw(runs: dict[tuple[str, str], tuple[Path, dict[str, Any]]]) -> Figure:

@@ -10,7 +10,7 @@ from pathlib import Path
 import rgan_bench
 
 # What anyone may use: the modules at the top.
-GROUND = {"errors", "files", "console", "rng", "streams", "locks", "register"}
+GROUND = {"errors", "files", "console", "rng", "streams", "locks", "register", "plugins"}
 # Floor → those that it may import from, besides the ground. From the lowest to the highest.
 FLOORS = {
     "config": set(),

@@ -15,6 +15,7 @@ from rgan_bench.cli import fid, table
 from rgan_bench.cli import train as cli
 from rgan_bench.config.validate import group_node, load_group_option
 from rgan_bench.errors import UserError
+from rgan_bench.plugins import forget_plugins
 from tests.conftest import GOLDEN, TINY
 
 PAGE = (GOLDEN.parent.parent / "docs" / "extending.md").read_text()
@@ -26,9 +27,9 @@ QUICK = [*TINY, "train.iterations=2", "train.checkpoint_every=null", "train.samp
 
 @pytest.fixture(autouse=True)
 def no_plugins() -> Iterator[None]:
-    register.forget_plugins()
+    forget_plugins()
     yield
-    register.forget_plugins()
+    forget_plugins()
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_each_example_trains_resumes_scores_and_is_tabled(
     (copied,) = (only_run() / "plugins").rglob("*.py")
     assert copied.read_text() == Path(plugin).read_text()
     score = next(iter(result()["scores"]))
-    register.forget_plugins()  # as another process would begin
+    forget_plugins()  # as another process would begin
     status, out, err = run_command(fid.main, only_run(), "--json", "--plugins", plugin)
     assert status == 0, err
     found = {entry["score"]: entry["value"] for entry in json.loads(out)}
@@ -125,7 +126,7 @@ def test_the_source_is_part_of_the_identity_of_what_uses_it(page_files: None, rg
     rgan_train(*QUICK, "plugins=my_functions.py", "output_root=unused")
     rgan_train(*QUICK, "output_root=plain")
     assert only_run("unused").name == only_run("plain").name
-    register.forget_plugins()
+    forget_plugins()
     Path("my_functions.py").write_text(FILES["my_functions.py"].replace("1 - logits", "2 - logits"))
     rgan_train(*QUICK, "plugins=my_functions.py", "loss.function=softhinge", "output_root=changed")
     assert only_run("changed").name != only_run("one").name
@@ -137,7 +138,7 @@ def test_an_edited_extractor_is_another_score(page_files: None, rgan_train: Call
     rgan_train(*arguments)
     assert "already finished at 2" in rgan_train(*arguments)[1]
     before = result()["scores"]["fd_mean-colour"]["final"]["value"]
-    register.forget_plugins()
+    forget_plugins()
     Path("my_features.py").write_text(FILES["my_features.py"].replace("/ 255", "/ 25"))
     status, out, _ = rgan_train(*arguments)
     assert status == 0
@@ -217,7 +218,7 @@ def test_a_checkpoint_imports_no_plugin_and_says_which_it_needs(
 ) -> None:
     settings = [each for each in QUICK if not each.startswith("arch.")]
     assert rgan_train(*settings, "plugins=my_networks.py", "arch=mlp16", "data.image_size=16")[0] == 0
-    register.forget_plugins()
+    forget_plugins()
     with pytest.raises(UserError, match=r"was trained with plugins=\['my_networks\.py'\] .*plugins=\['my_networks"):
         load_generator(only_run())
     status, _, err = run_command(fid.main, only_run())
@@ -225,12 +226,12 @@ def test_a_checkpoint_imports_no_plugin_and_says_which_it_needs(
     assert "rgan-fid --plugins my_networks.py" in err
     generator = load_generator(only_run(), plugins=["my_networks.py"])
     assert generator(torch.zeros(2, generator.latent_dim)).shape == (2, 3, 16, 16)
-    register.forget_plugins()
+    forget_plugins()
     (copied,) = (only_run() / "plugins").rglob("*.py")
     Path("my_networks.py").write_text(FILES["my_networks.py"] + "\n# later\n")
     with pytest.raises(UserError, match=r"its network mlp16 was that of another plugin, or of this one before"):
         load_generator(only_run(), plugins=["my_networks.py"])
-    register.forget_plugins()
+    forget_plugins()
     load_generator(only_run(), plugins=[str(copied)])
 
 
@@ -240,8 +241,6 @@ def test_the_packages_own_names_are_read_from_its_source() -> None:
         for name in register.names(kind):
             read = register._own(kind)[name]
             register.get(kind, name)
-            assert register._announced[kind, name].module == read.module
-            told = {
-                key: value for key, value in register._announced[kind, name].attributes.items() if value is not None
-            }
+            assert register.announced[kind, name].module == read.module
+            told = {key: value for key, value in register.announced[kind, name].attributes.items() if value is not None}
             assert told == {key: value for key, value in read.attributes.items() if value is not None}

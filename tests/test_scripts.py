@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rgan_bench import register
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -56,3 +58,10 @@ def test_bench_length() -> None:
     )  # fmt: skip
     assert all(word in text for word in ("late to it", "early 2"))
     assert "resident MB" in text
+
+
+def test_bench_penalties() -> None:
+    text = run("scripts.bench_penalties", "arch.width=2", "--batch", "4", "--rounds", "1", "--iterations", "1")
+    rows = [line.split() for line in text.splitlines()[2:]]
+    assert {*register.names("penalty")} <= {row[0] for row in rows}
+    assert next(row for row in rows if row[0] == "none")[2:] == ["1.00"] * 3

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from rgan_bench import register
 from rgan_bench.config.combinations import own_features
-from rgan_bench.config.schema import CHECKS, FidConfig, LimitsConfig
+from rgan_bench.config.ranges import CHECKS
+from rgan_bench.config.schema import FidConfig, LimitsConfig
 from rgan_bench.config.validate import data_config, root_defaults
 from rgan_bench.console import RANK_DEFICIENT, score_label
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
+from rgan_bench.plugins import load_plugins
 from rgan_bench.runs.stops import interrupts_raise
 from rgan_bench.scoring.fid_json import Row, remember
 from rgan_bench.streams import prepare_streams
@@ -40,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     add("paths", nargs="+", type=Path, metavar="PATH", help=what)
     add("--all", action="store_true", help="of a run folder, every checkpoint")
     add("--plugins", default="", metavar="P[,P]", help="modules or files that parts of the checkpoints come from")
+    add("--ema", action="store_true", help="the moving averages of the generators (ema.half_life) instead")
     add("--features", metavar="F[,F]", help=f"extractors: {', '.join(register.names('extractor'))}")
     add("--weights", metavar="FILE", help="Inception weights (default: torch-fidelity's, downloaded once)")
     add("--data", metavar="D", help="the real images: cifar10, demo, or a folder or .zip of images")
@@ -53,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    register.load_plugins(filter(None, arguments.plugins.split(",")))
+    load_plugins(filter(None, arguments.plugins.split(",")))
     check(arguments)
     # What can be seen to be wrong is said before the long work starts; the other paths are scored all the same.
     refused = {path: found for path in arguments.paths if (found := attempt(path, check_path, path, arguments))}
@@ -102,8 +105,8 @@ def check_path(path: Path, arguments: argparse.Namespace) -> list[Row]:
                 f"{path}: neither a checkpoint (.pt) nor a run folder; to score it as images, "
                 "name the real ones with --data"
             )
-        for option in ("num_samples", "batch_norm"):
-            if getattr(arguments, option) is not None:
+        for option in ("num_samples", "batch_norm", "ema"):
+            if getattr(arguments, option) not in (None, False):
                 raise UserError(
                     f"{path}: holds images, and all of them are scored as they are; leave out "
                     f"--{option.replace('_', '-')}, which is for generators"
@@ -195,19 +198,20 @@ class Bench:
 
         content = load_checkpoint(path)
         config = config_of(content, path)
-        generator = generator_of(content, config, path).to(self.device)
+        which = "ema" if self.arguments.ema else "raw"
+        generator = generator_of(content, config, path, ema=self.arguments.ema).to(self.device)
         scorer = self.scorer(self.fid(config.fid), self.reference or config.data, config.limits)
         if scorer.data.image_size != config.data.image_size:
             raise UserError(
                 f"{path}: makes images of {config.data.image_size} px, the real ones have {scorer.data.image_size} px; "
                 "choose others with --data"
             )
-        self.say(f"scoring {path} (iteration {content['iteration']:,})")
+        self.say(f"scoring {path} (iteration {content['iteration']:,}{', its average' * self.arguments.ema})")
         try:
-            scores = scorer.score(generator, config.seed)
+            scores = scorer.score(generator, config.seed, which)
         except NotFinite as error:
             raise UserError(f"{path}: cannot be scored: {error}") from error
-        found = rows_of(path, content["iteration"], scores, scorer.protocols())
+        found = rows_of(path, content["iteration"], scores, scorer.protocols(which=which))
         remember(path, found, lambda text: self.say(f"rgan-fid: warning: {text}"))
         return found
 

@@ -36,13 +36,15 @@ def parser() -> argparse.ArgumentParser:
     add("outputs", nargs="*", type=Path, default=[Path("outputs")], metavar="OUTPUTS",
         help="folders that hold runs, at any depth (default: outputs)")  # fmt: skip
     add("--table", choices=KINDS, default="auto",
-        help="auto: the paper's tables that runs belong to, and the rest as a sweep; or all as a sweep")  # fmt: skip
+        help="auto: the paper's tables that runs belong to, and the rest as a sweep; or all as a sweep. Averaged "
+        "generators have a table of their own (auto, sweep)")  # fmt: skip
     add("--format", choices=FORMATS, default="markdown")
     add("--out", type=Path, metavar="FILE", help="default: stdout")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from rgan_bench.report.cells import runs_shown
     from rgan_bench.report.parts import printable
     from rgan_bench.report.reading import find_runs
     from rgan_bench.report.tables import make_tables
@@ -65,8 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written ({printable(one_line(error))})") from error
-    runs_shown = sum(len(table.runs) for table in tables)
-    say(f"{len(tables)} table{'s' * (len(tables) != 1)} of {runs_shown} run{'s' * (runs_shown != 1)}: {out}")
+    shown = runs_shown(tables)
+    say(f"{len(tables)} table{'s' * (len(tables) != 1)} of {shown} run{'s' * (shown != 1)}: {out}")
 
 
 def render(tables: list["Table"], form: str) -> str:

@@ -24,6 +24,7 @@ from rgan_bench.config.validate import config_dir, group_node, unknown_key, unkn
 from rgan_bench.console import score_label
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
 from rgan_bench.locks import Busy
+from rgan_bench.plugins import load_plugins
 from rgan_bench.runs.folder import RunFolder
 from rgan_bench.runs.outcome import print_outcome
 from rgan_bench.runs.standing import Answer, answer
@@ -101,7 +102,7 @@ def open_the_door(arguments: list[str]) -> None:
         if re.match(r"\+*plugins=", argument):
             value = OverridesParser.create().parse_override(argument).value()
             wanted = [str(name) for name in value] if isinstance(value, list) else [str(value)]
-    register.load_plugins(wanted)
+    load_plugins(wanted)
     for group, kind in (("arch", "network"), ("data", "dataset")):
         for name in register.names(kind):
             if register.plugin_of(kind, name) is not None:
@@ -172,7 +173,7 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = F
         return outcome_of(result, folder.path, reason=reason, exit_status=EXIT_DIVERGED)
     failed = [each["reason"] for each in result["failed_scores"] if each["iteration"] == result["iteration"]]
     if failed:
-        reason = f"the score at iteration {result['iteration']:,} failed: {failed[-1]}"
+        reason = f"the score at iteration {result['iteration']:,} failed: {'; '.join(failed)}"
         print(f"rgan-train: {reason}; the same command scores again", file=sys.stderr)
         return outcome_of(result, folder.path, "not scored", reason=reason, exit_status=EXIT_NOT_SCORED)
     return outcome_of(result, folder.path)

@@ -1,11 +1,12 @@
 """What may be set, each by itself, and cannot go together."""
 
+from dataclasses import fields
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from rgan_bench import register
-from rgan_bench.config.schema import ArchConfig, Config
+from rgan_bench.config.schema import PENALTY_PARTS, ArchConfig, Config
 from rgan_bench.errors import UserError
 
 
@@ -18,14 +19,38 @@ def check_combinations(config: Config) -> None:
     check_sizes(config)
     check_estimator(config)
     check_network(config.arch)
+    check_schedules(config)
     if config.loss.name == "spectral_sgan" and not config.arch.spectral_norm:
         raise UserError(
             "loss.name=spectral_sgan: means a discriminator with spectral norm; set arch.spectral_norm=true"
         )
-    if config.accelerate == "compile" and config.loss.penalty != "none":
+    check_penalties(config)
+
+
+def check_penalties(config: Config) -> None:
+    loss, names = config.loss, as_list(config.loss.penalty)
+    parts = {part: getattr(loss, f"penalty_{part}") for part in PENALTY_PARTS}
+    for part, value in parts.items():
+        try:
+            for name in names:
+                parts_of(name, {part: value})
+        except ValueError as error:
+            raise UserError(f"loss.penalty_{part}={shown(value)}: {error}") from None
+        if value is not None and len(names) > 1:
+            raise UserError(
+                f"loss.penalty_{part}={shown(value)}: of which one of loss.penalty={shown(names)}? Parts can be set of "
+                "a single penalty"
+            )
+    for name in names:
+        if config.accelerate == "compile" and not register.attributes("penalty", name).get("first_order"):
+            raise UserError(
+                f"accelerate=compile: loss.penalty={name} differentiates twice, which torch.compile cannot do; "
+                "use accelerate=auto"
+            )
+    if config.schedule.penalty_weight.to is not None and (len(names) > 1 or names == ["none"]):
         raise UserError(
-            f"accelerate=compile: loss.penalty={config.loss.penalty} differentiates twice, which torch.compile "
-            "cannot do; use accelerate=auto"
+            f"schedule.penalty_weight.to={config.schedule.penalty_weight.to:g}: needs one penalty, and there is "
+            f"loss.penalty={shown(loss.penalty)}"
         )
 
 
@@ -66,6 +91,50 @@ def features_problem(features: list[str], data: str, kind: str) -> str | None:
         right = features == ["points"]
         return None if right else f"data={data} holds points, which are scored by their coordinates; use points alone"
     return f"data={data} holds images; use inception, or pixels" if "points" in features else None
+
+
+def as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def own_weights(names: list[str]) -> list[float]:
+    """Of each penalty, where none is asked for."""
+    found = [register.attributes("penalty", name).get("weight") for name in names]
+    return [10.0 if weight is None else weight for weight in found]
+
+
+def parts_of(name: str, asked: dict[str, Any]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """(points, other parts) of a penalty: those that are asked for, else its own. Empty: it has none.
+
+    Raises:
+        ValueError: it has no such part.
+    """
+    told = register.attributes("penalty", name)
+    own = {part: told[part] for part in PENALTY_PARTS if told.get(part)}
+    for part, value in asked.items():
+        if value is not None and part not in own:
+            raise ValueError(f"loss.penalty={name} has no such part" + (f", but {', '.join(own)}" if own else ""))
+        if value is not None:
+            own[part] = value
+    return tuple(own.pop("points", ())), own
+
+
+def check_schedules(config: Config) -> None:
+    for each in fields(config.schedule):
+        key, ramp = f"schedule.{each.name}", getattr(config.schedule, each.name)
+        if ramp.to is None:
+            for part, unset in (("start", 0), ("end", None), ("shape", "cosine")):
+                if getattr(ramp, part) != unset:
+                    raise UserError(
+                        f"{key}.{part}={shown(getattr(ramp, part))}: of a schedule that leads nowhere; set {key}.to too"
+                    )
+        elif ramp.end is None:
+            raise UserError(f"{key}.to={ramp.to:g}: from which iteration on? Set {key}.end too")
+        elif ramp.end <= ramp.start:
+            raise UserError(
+                f"{key}.end={ramp.end}: the schedule ends before it starts ({key}.start={ramp.start}); "
+                f"set {key}.end={ramp.start + 1} or more"
+            )
 
 
 def check_estimator(config: Config) -> None:

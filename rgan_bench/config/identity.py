@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from rgan_bench import register
-from rgan_bench.config.schema import Config
+from rgan_bench.config.combinations import as_list
+from rgan_bench.config.schema import PENALTY_PARTS, Config, ScheduleConfig
 
 # What decides the trained weights, the seed aside (which folder names show by itself). Frozen: folder names hash these
 # keys and their values, so that a key taken away or renamed would orphan every run that anybody has.
@@ -20,9 +21,18 @@ COUNTED = {
 }
 # Younger keys that decide them too: the value at which the feature does not exist, and the release that brought it.
 # At that value a key is no part of the identity, so that the runs of before keep their names.
+SCHEDULED = tuple(each.name for each in fields(ScheduleConfig))
 NEUTRAL: dict[str, tuple[Any, str]] = {
     "loss.estimator": ("plain", "0.2.0"),
     "data.flip": (False, "0.2.0"),
+    **{f"loss.penalty_{part}": (None, "0.2.0") for part in PENALTY_PARTS},
+    "optim.lr_generator": (None, "0.2.0"),
+    "optim.lr_discriminator": (None, "0.2.0"),
+    "ema.half_life": (0, "0.2.0"),
+    **{f"schedule.{what}.to": (None, "0.2.0") for what in SCHEDULED},
+    **{f"schedule.{what}.start": (0, "0.2.0") for what in SCHEDULED},
+    **{f"schedule.{what}.end": (None, "0.2.0") for what in SCHEDULED},
+    **{f"schedule.{what}.shape": ("cosine", "0.2.0") for what in SCHEDULED},
 }
 # What does not: names, cadences, scoring, how the same numbers are computed, where things are kept.
 WITHOUT_EFFECT = (
@@ -35,7 +45,8 @@ WITHOUT_EFFECT = (
 def plugins_used(config: dict[str, Any]) -> dict[str, str]:
     """Name of each thing of a plugin that decides the trained weights → digest of the plugin's source."""
     loss = config["loss"]
-    used = [(kind, loss[kind]) for kind in ("comparison", "function", "penalty")]
+    used = [(kind, loss[kind]) for kind in ("comparison", "function")]
+    used += [("penalty", name) for name in as_list(loss["penalty"])]
     used += [("network", config["arch"]["name"]), ("dataset", config["data"]["name"])]
     found = {f"{kind} {name}": register.plugin_of(kind, name) for kind, name in used}
     return {name: plugin.digest for name, plugin in found.items() if plugin is not None}

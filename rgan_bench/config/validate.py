@@ -17,21 +17,24 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from rgan_bench import register
-from rgan_bench.config.combinations import check_combinations, own_features, shown
+from rgan_bench.config.combinations import as_list, check_combinations, own_features, own_weights, shown
+from rgan_bench.config.ranges import CHECKS, not_among
 from rgan_bench.config.schema import (
-    CHECKS,
     ArchConfig,
     Config,
+    EmaConfig,
     FidConfig,
     LimitsConfig,
     LossConfig,
     OptimConfig,
+    RampConfig,
+    ScheduleConfig,
     TrainConfig,
-    not_among,
 )
 from rgan_bench.errors import UserError, one_line
+from rgan_bench.plugins import load_plugins
 
-LISTS = ("fid.features", "plugins")
+LISTS = ("fid.features", "plugins", "loss.penalty_points")
 # Keys that every data set has, and their values in configs from before there were such keys.
 YOUNG_DATA_KEYS = {"flip": False}
 
@@ -89,7 +92,7 @@ def validate(config: DictConfig) -> Config:
             OmegaConf.update(config, key, [OmegaConf.select(config, key)])  # fid.features=pixels is what people type
     plugins = config.get("plugins") or []
     if OmegaConf.is_list(plugins) and all(isinstance(name, str) for name in plugins):  # else the schema complains
-        register.load_plugins(plugins)
+        load_plugins(plugins)
     scoring = config.get("fid")
     if OmegaConf.is_dict(scoring) and scoring.get("features", ()) is None:  # filled in, as a penalty's weight below
         scoring.features = own_features(str(OmegaConf.select(config, "data.name")))
@@ -113,10 +116,27 @@ def validate(config: DictConfig) -> Config:
         complaint = CHECKS[key](value) if key in CHECKS else None
         if complaint:
             raise UserError(f"{key}={shown(value)}: {complaint}")
-    if validated.loss.penalty_weight is None:  # filled in, so that it stands in results and decides a run's identity
-        validated.loss.penalty_weight = register.attributes("penalty", validated.loss.penalty).get("weight") or 10.0
+    fill_in_weights(validated.loss)
     check_combinations(validated)
     return validated
+
+
+def fill_in_weights(loss: LossConfig) -> None:
+    """The penalties' own where none are given: they stand in results, and decide a run's identity.
+
+    Raises:
+        UserError: there are not as many weights as penalties.
+    """
+    names, given = as_list(loss.penalty), as_list(loss.penalty_weight)
+    if loss.penalty_weight is None:
+        given = [None] * len(names)
+    if len(given) != len(names):
+        raise UserError(
+            f"loss.penalty_weight={shown(loss.penalty_weight)}: must be as many as loss.penalty={shown(loss.penalty)}"
+        )
+    weights = [float(own if asked is None else asked) for asked, own in zip(given, own_weights(names), strict=True)]
+    # A list of one is that one: the same training has one name.
+    loss.penalty, loss.penalty_weight = (names, weights) if len(names) > 1 else (names[0], weights[0])
 
 
 def data_schema(name: str) -> type:
@@ -170,11 +190,12 @@ def known_keys() -> list[str]:
     keys = {"loss", "arch", "data", "optim", "experiment"}
     groups: dict[str, list[type[Any]]]
     groups = {"loss": [LossConfig], "optim": [OptimConfig], "train": [TrainConfig], "fid": [FidConfig]}
-    groups["limits"] = [LimitsConfig]
+    groups |= {"ema": [EmaConfig], "limits": [LimitsConfig]}
+    groups |= {f"schedule.{each.name}": [RampConfig] for each in fields(ScheduleConfig)}
     groups |= {"arch": [ArchConfig], "data": [data_schema(name) for name in register.names("dataset")]}
     for group, schemas in groups.items():
         keys |= {f"{group}.{each.name}" for schema in schemas for each in fields(schema)}
-    keys |= {each.name for each in fields(Config) if each.name not in groups}
+    keys |= {each.name for each in fields(Config) if each.name not in {group.split(".")[0] for group in groups}}
     return sorted(keys)
 
 

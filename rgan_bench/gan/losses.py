@@ -4,7 +4,7 @@ r = C(real) and f = C(fake) are logits, the discriminator's output before any ac
 r̃ and f̃; a function scores each side. Source: arXiv 1807.00734 section 3 and its appendix; `centered`: 1901.02474.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +13,9 @@ from torch import Tensor
 
 from rgan_bench import register
 from rgan_bench.config.combinations import estimator_problem
-from rgan_bench.config.schema import ESTIMATORS, GENERATOR_FORMS, LossConfig
+from rgan_bench.config.schema import ESTIMATORS, GENERATOR_FORMS, PENALTY_PARTS, LossConfig
 from rgan_bench.config.validate import load_group_option
-from rgan_bench.gan.penalties import NO_PENALTY, Weighted, get_penalty
+from rgan_bench.gan.penalties import NO_PENALTY, Penalties, get_penalties
 from rgan_bench.register import comparison, function
 
 # --- comparisons: (r, f) → (r̃, f̃) ---------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ class Loss:
         estimator: of what the means in a relativistic loss stand for (arXiv 1901.02474): plain (the batch's means);
             mvue (all pairs of the batch, the minimum-variance unbiased estimator); unbiased (the batch's means, less
             their bias).
-        penalty: on the discriminator, weighted: (discriminator, reals, fakes, u) → scalar. It is added to the
+        penalty: on the discriminator, weighted: (discriminator, reals, fakes, u, …) → scalar. It is added to the
             discriminator's loss by whoever has the images: `discriminator` has only logits.
 
     Raises:
@@ -110,7 +110,7 @@ class Loss:
     comparison: str
     function: str
     generator_form: str
-    penalty: Weighted = NO_PENALTY
+    penalty: Penalties = NO_PENALTY
     estimator: str = "plain"
 
     def __post_init__(self) -> None:
@@ -208,8 +208,8 @@ def get_loss(
     comparison: str | None = None,
     function: str | None = None,
     generator: str | None = None,
-    penalty: str | None = None,
-    penalty_weight: float | None = None,
+    penalty: str | Sequence[str] | None = None,
+    penalty_weight: float | Sequence[float] | None = None,
     estimator: str | None = None,
 ) -> Loss:
     """The loss of `configs/loss/<name>.yaml` with its penalty, single choices replaced where given.
@@ -224,12 +224,13 @@ def get_loss(
         comparison=comparison or choices["comparison"],
         function=function or choices["function"],
         generator_form=generator or choices["generator"],
-        penalty=get_penalty(penalty or choices["penalty"], weight),
+        penalty=get_penalties(penalty or choices["penalty"], weight),
         estimator=estimator or choices.get("estimator", "plain"),
     )
 
 
 def loss_of(config: LossConfig) -> Loss:
     """The loss of a validated config."""
-    penalty = get_penalty(config.penalty, config.penalty_weight)
+    parts = {part: getattr(config, f"penalty_{part}") for part in PENALTY_PARTS}
+    penalty = get_penalties(config.penalty, config.penalty_weight, **parts)
     return Loss(config.comparison, config.function, config.generator, penalty, config.estimator)

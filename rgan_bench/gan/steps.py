@@ -15,20 +15,24 @@ from rgan_bench.gan.losses import Loss
 Metrics = dict[str, Tensor]
 
 
-def discriminator_step(state: Any, loss: Loss, real: Tensor, z: Tensor, u: Tensor) -> Metrics:
+def discriminator_step(
+    state: Any, loss: Loss, real: Tensor, z: Tensor, u: Tensor, noise: dict[str, Tensor] | None = None
+) -> Metrics:
     """
     Args:
-        state: has `generator`, `discriminator` and `discriminator_optimizer`.
+        state: has `generator`, `discriminator`, `discriminator_optimizer`, and the `memory` of penalties.
         real: packed images [B, 3·pac, H, W] in [−1, 1].
         z: latents [B·pac, latent_dim].
         u: mixing weights of the penalty [B, 1, 1, 1].
+        noise: what `loss.penalty.noise` names.
     """
     with torch.no_grad():
         fake = pack(state.generator(z), state.discriminator.pac)
     real, fake = loss.penalty.watch(real, fake)
     real_logits, fake_logits = state.discriminator(real), state.discriminator(fake)
     value = loss.discriminator(real_logits, fake_logits)
-    penalty = loss.penalty(state.discriminator, real, fake, u, {"real": real_logits, "fake": fake_logits})
+    logits = {"real": real_logits, "fake": fake_logits}
+    penalty = loss.penalty(state.discriminator, real, fake, u, logits=logits, noise=noise, memory=state.memory)
     penalised = value + penalty
     state.discriminator_optimizer.zero_grad(set_to_none=True)
     # Images that the penalty watches need no gradient of the whole.
@@ -60,6 +64,19 @@ def generator_step(state: Any, loss: Loss, real: Tensor | None, z: Tensor) -> Me
     value.backward(inputs=list(state.generator.parameters()))  # spares the discriminator's weight gradients
     state.generator_optimizer.step()
     return {"loss/generator": value.detach(), "gradient_norm/generator": gradient_norm(state.generator)}
+
+
+@torch.no_grad()
+def average_step(state: Any, weight: float | Tensor) -> None:
+    """The averaged generator, `state.ema`, goes towards `state.generator`; running statistics are taken over.
+
+    Args:
+        weight: of the new weights, 1 − β.
+    """
+    for mean, value in zip(state.ema.parameters(), state.generator.parameters(), strict=True):
+        mean.lerp_(value, weight)
+    for mean, value in zip(state.ema.buffers(), state.generator.buffers(), strict=True):
+        mean.copy_(value)
 
 
 def pack(images: Tensor, pac: int) -> Tensor:

@@ -112,6 +112,11 @@ class Table:
         return list(found.values())
 
 
+def runs_shown(tables: list[Table]) -> int:
+    """How many runs, however often each is shown."""
+    return len({run.folder for table in tables for run in table.runs})
+
+
 def make_cell(
     runs: list[Run],
     value: Callable[[Run], float | None],

@@ -7,13 +7,14 @@ from typing import Any
 
 from rgan_bench.report.cells import Cell, Column, Table
 from rgan_bench.report.parts import printable
+from rgan_bench.scoring.protocol import is_fid
 
 MISSING = "—"
 
 
 def number(value: float, score: str) -> str:
     """FIDs with two decimals, as the paper prints them; other distances with four digits."""
-    return f"{value:.2f}" if score == "fid" else f"{value:.4g}"
+    return f"{value:.2f}" if is_fid(score) else f"{value:.4g}"
 
 
 def cell_text(cell: Cell, score: str) -> str:

@@ -11,7 +11,7 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot
 
-from rgan_bench.report.cells import Column, Table
+from rgan_bench.report.cells import Column, Table, runs_shown
 from rgan_bench.report.formats import MISSING, cell_text, difference_text, header, number, printed_text
 from rgan_bench.report.parts import printable
 from rgan_bench.report.runs import Run
@@ -49,7 +49,7 @@ def page(tables: list[Table]) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>rgan_bench: tables</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>Tables of {sum(len(table.runs) for table in tables):,} runs</h1>\n{body}</body>\n</html>\n"
+        f"<h1>Tables of {runs_shown(tables):,} runs</h1>\n{body}</body>\n</html>\n"
     )
 
 

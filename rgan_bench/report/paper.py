@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from rgan_bench.report.cells import Cell, Column, Table, finish, make_cell, rank_note
 from rgan_bench.report.protocols import choose_protocol
-from rgan_bench.report.runs import Run
+from rgan_bench.report.runs import AVERAGES, Run
 from rgan_bench.scoring.protocol import INCEPTION_WEIGHTS, TABLE3_ITERATIONS
 
 STATISTICS = ("min", "max", "mean", "sd")
@@ -98,16 +98,26 @@ def setting_of(run: Run) -> str:
 
 
 def grouped(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
-    """(setting, row) → runs. A name of the user's own that stands for several losses has a row for each."""
+    """(setting, row) → runs. A name that stands for several losses of the user's own, or for runs with several averages
+    or with and without one, has a row for each: equal trainings with other averages are no seeds."""
     losses: dict[str, set[str]] = {}
+    averages: dict[str, set[str]] = {}
     for run in runs:
         losses.setdefault(run.row, set()).add(str(run.identity["loss"]))
+        averages.setdefault(run.row, set()).add(str(average_of(run)))
     found: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
-        choices = ", ".join(f"{key}={value}" for key, value in run.identity["loss"].items())
-        row = run.row if len(losses[run.row]) == 1 else f"{run.row} with {choices}"
+        told = run.identity["loss"] if len(losses[run.row]) > 1 else {}
+        told = {**told, **(average_of(run) if len(averages[run.row]) > 1 else {})}
+        choices = ", ".join(f"{key}={value}" for key, value in told.items())
+        row = f"{run.row} with {choices}" if choices else run.row
         found.setdefault((setting_of(run), row), []).append(run)
     return found
+
+
+def average_of(run: Run) -> dict[str, Any]:
+    """The settings of its averaged generator; empty where it has none."""
+    return {key: value for key, value in run.identity.items() if key in AVERAGES}
 
 
 def may_stand_beside_paper(run: Run, score: str, setting: str) -> bool:

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
 MOST_ITERATIONS = 10**15
 MOST = 1e30  # of a score or a setting: squares of larger ones overflow
@@ -56,10 +56,13 @@ class Part:
     def at(self, key: object, value: Any) -> "Part":
         return Part(value, f"{self.where}.{key}" if self.where else str(key))
 
-    def __getitem__(self, key: str) -> "Part":
+    def has(self, key: str) -> bool:
         if not isinstance(self.value, dict):
             raise self.wrong("an object")
-        if key not in self.value:
+        return key in self.value
+
+    def __getitem__(self, key: str) -> "Part":
+        if not self.has(key):
             raise Malformed(f"{printable(self.at(key, None).where)} is missing")
         return self.at(key, self.value[key])
 
@@ -99,8 +102,11 @@ class Part:
             return self.value
         if kind == float | None:  # null is filled in before a run starts
             kind = float
-        if kind == list[float]:
-            return [entry.number() for entry in self.entries()]
+        if kind in (str | list[str], float | list[float]):
+            one, several = get_args(kind)
+            kind = several if isinstance(self.value, list) else one
+        if get_origin(kind) is list:
+            return [entry.of_type(*get_args(kind)) for entry in self.entries()]
         readers: dict[Any, Callable[[], Any]] = {str: self.text, int: self.whole, float: self.number}
         return readers[kind]()
 

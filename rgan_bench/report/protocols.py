@@ -7,6 +7,7 @@ from typing import Any
 
 from rgan_bench.console import score_label
 from rgan_bench.report.runs import Run, Score
+from rgan_bench.scoring.protocol import is_fid
 
 Key = tuple[tuple[str, Any], ...]
 
@@ -65,7 +66,8 @@ def choose_score(runs: Iterable[Run]) -> str:
         if score.protocol["metric"] in ("frechet", "wasserstein")
     }
     counts = Counter(name for name, _ in scored)
-    return "fid" if counts["fid"] else next((name for name, _ in counts.most_common(1)), "")
+    names = [name for name, _ in counts.most_common()]
+    return next(filter(is_fid, names), names[0] if names else "")
 
 
 def as_scored(run: Run, score: str, same_arch: bool) -> dict[Key, Run]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rgan_bench import register
-from rgan_bench.config.identity import COUNTED
+from rgan_bench.config.identity import COUNTED, NEUTRAL
 from rgan_bench.config.schema import ArchConfig, LossConfig, OptimConfig
 from rgan_bench.config.validate import data_schema
 from rgan_bench.errors import UserError, one_line
@@ -30,7 +30,7 @@ TYPES: dict[str, Any] = {
     for group, schemas in SCHEMAS.items()
     for schema in schemas
     for each in fields(schema)
-}
+} | {"loss.penalty": str | list[str], "loss.penalty_weight": float | list[float]}  # of one penalty, or of several
 
 
 def find_runs(places: Iterable[Path], say: Callable[[str], None] = lambda text: None) -> list[Run]:
@@ -162,8 +162,10 @@ def read_config(part: Part) -> dict[str, Any]:
     for group, keys in COUNTED.items():
         optional = {"root", "num_images", "data_seed"} if group == "data" else set()
         for key in keys:
-            if key in part[group].parts() or key not in optional:
+            if part[group].has(key) or key not in optional:
                 config[group][key] = part[group][key].of_type(TYPES[f"{group}.{key}"])
+    for key in NEUTRAL:
+        check_single(part, key)
     config["loss"]["name"] = part["loss"]["name"].text()
     if config["data"]["name"] == "folder":
         part["data"]["root"].text()
@@ -175,6 +177,18 @@ def read_config(part: Part) -> dict[str, Any]:
     return config
 
 
+def check_single(part: Part, key: str) -> None:
+    """
+    Raises:
+        Malformed: the file has something at this dotted key, and it is not a single value.
+    """
+    for name in key.split("."):
+        if not part.has(name):
+            return
+        part = part[name]
+    part.plain(depth=0)
+
+
 def read_score(name: str, summary: Part, protocol: Part) -> Score:
     for key in ("features", "weights", "batch_norm", "data"):
         protocol[key].text()
@@ -183,6 +197,8 @@ def read_score(name: str, summary: Part, protocol: Part) -> Score:
     if protocol["metric"].text() not in METRICS:
         raise protocol["metric"].wrong(f"one of {', '.join(METRICS)}")
     protocol["rank_deficient"].of_type(bool)
+    if protocol.has("generator") and protocol["generator"].text() not in ("raw", "ema"):
+        raise protocol["generator"].wrong("raw or ema")
     table3 = summary.optional("table3")
     if table3 is not None and not table3["complete"].of_type(bool):
         table3 = None

@@ -3,19 +3,22 @@
 import contextlib
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from rgan_bench import register
-from rgan_bench.config.identity import identity_of
+from rgan_bench.config.combinations import as_list, own_weights, shown
+from rgan_bench.config.identity import COUNTED, NEUTRAL, identity_of
 from rgan_bench.config.validate import group_options, load_group_option
 from rgan_bench.files import by_iteration
 
 COLLAPSED = 0.1  # of the real images' variation: below it a generator makes one picture, or nearly
+
+# Keys that decide the averaged generator alone.
+AVERAGES = {key for key in NEUTRAL if key.startswith(("ema.", "schedule.half_life."))}
 
 STABLE, WGANGP, MOMENTUM = [0.5, 0.999], [0.5, 0.9], [0.9, 0.9]
 
@@ -37,6 +40,12 @@ class Score:
     history: list[tuple[int, float]]
     table3: dict[str, float] | None = None
 
+    @property
+    def generator(self) -> str:
+        """Whose it is: "raw", that of the generator that is trained, or "ema", that of its moving average."""
+        generator: str = self.protocol.get("generator", "raw")
+        return generator
+
 
 @dataclass(frozen=True)
 class Run:
@@ -54,6 +63,7 @@ class Run:
         versions: what made it: name → value.
         images: fingerprint of the data; None: not told.
         plugins: what decides the training and comes from a plugin → digest of its source.
+        generator: of the run's generators, the one whose pictures are shown: "raw" or "ema".
     """
 
     folder: Path
@@ -70,6 +80,21 @@ class Run:
     versions: dict[str, Any] = field(default_factory=dict)
     images: str | None = None
     plugins: dict[str, str] = field(default_factory=dict)
+    generator: str = "raw"
+
+    @property
+    def averaged(self) -> bool:
+        """Whether it has an averaged generator beside the one that is trained."""
+        return bool(AVERAGES & set(self.identity)) or any(
+            score.generator == "ema" for score in (*self.scores.values(), *self.others)
+        )
+
+    def of(self, generator: str) -> "Run":
+        """The run as if this generator were its only one."""
+        scores = {name: score for name, score in self.scores.items() if score.generator == generator}
+        others = [score for score in self.others if score.generator == generator]
+        diversity = self.diversity if generator == "raw" else None  # of the average it is not known
+        return replace(self, scores=scores, others=others, diversity=diversity, generator=generator)
 
     @property
     def seed(self) -> int:
@@ -126,20 +151,26 @@ class Run:
         named = named_losses().get(mine["name"])
         if named is None:
             return self.loss
-        keys = ["comparison", "function", "generator", "penalty", "estimator"]
-        keys += ["penalty_weight"] * (mine["penalty"] != "none")
-        chosen = {key: mine.get(key, "plain") for key in keys}  # an estimator is younger than other choices
-        own = {**named, "penalty_weight": register.attributes("penalty", mine["penalty"]).get("weight") or 10.0}
-        departures = [f"{key}={value}" for key, value in chosen.items() if value != own.get(key, "plain")]
+        # Keys that are younger than a run, or than its loss, are neutral there.
+        neutral = {key.removeprefix("loss."): value for key, (value, _) in NEUTRAL.items() if key.startswith("loss.")}
+        keys = [key for key in (*COUNTED["loss"], *neutral) if key != "penalty_weight" or mine["penalty"] != "none"]
+        weights = own_weights(as_list(mine["penalty"]))
+        own = {**neutral, **named, "penalty_weight": weights if isinstance(mine["penalty"], list) else weights[0]}
+        chosen = {key: mine.get(key, neutral.get(key)) for key in keys}
+        departures = [f"{key}={shown(value)}" for key, value in chosen.items() if value != own[key]]
         return f"{self.loss} with {', '.join(departures)}" if departures else self.loss
 
     @cached_property
     def cell(self) -> tuple[str, str] | None:
         """(table, setting) in the paper, by what decides the training; None where the paper has no such cell.
 
+        An averaged generator takes no part in the training: such a run is in the cell of the run without.
+
         Width, data and number of iterations are not looked at: a small rehearsal has the layout of the real thing.
         Whether a number may stand beside the paper's is decided elsewhere.
         """
+        if any(key in self.identity for key in NEUTRAL if not key.startswith("loss.") and key not in AVERAGES):
+            return None  # schedules, learning rates of their own, mirrored images: the paper has none
         arch, optim = self.config["arch"], self.config["optim"]
         adam = (optim["lr"], *optim["betas"], optim["n_d"])
         body = (arch["spectral_norm"], arch["batch_norm"], arch["activation"])
@@ -177,7 +208,8 @@ class Run:
 
     def grid(self) -> tuple[int, bytes] | None:
         """(iteration, PNG) of the newest sample grid that can be read."""
-        for path in reversed(by_iteration(self.folder / "samples", ".png")):
+        place = "samples" if self.generator == "raw" else f"samples_{self.generator}"
+        for path in reversed(by_iteration(self.folder / place, ".png")):
             with contextlib.suppress(Exception):  # Pillow raises almost anything
                 if path.is_file():
                     content = path.read_bytes()

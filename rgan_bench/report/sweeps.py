@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rgan_bench.config.identity import NEUTRAL
 from rgan_bench.report.cells import Column, Table, finish, make_cell, rank_note
 from rgan_bench.report.paper import paper
 from rgan_bench.report.protocols import choose_protocol
@@ -41,14 +42,14 @@ def sweep_table(runs: list[Run]) -> Table:
 
 
 def flat(run: Run) -> dict[str, Any]:
-    """Dotted keys that decide the training; a loss is its name and its choices together."""
+    """Dotted keys that decide the training, the neutral ones too; a loss is its name and its choices together."""
     found: dict[str, Any] = {"loss": run.loss}
     for group, content in run.identity.items():
         if isinstance(content, dict):
             found |= {f"{group}.{key}": value for key, value in content.items()}
         else:
             found["train.batch_size" if group == "batch_size" else group] = content
-    return found
+    return found | {key: neutral for key, (neutral, _) in NEUTRAL.items() if key not in found}
 
 
 def swept_keys(settings: list[dict[str, Any]]) -> list[str]:

@@ -12,11 +12,14 @@ PAPER_TABLES = ("table1", "table2", "table3")
 def make_tables(runs: list[Run], kind: str) -> list[Table]:
     """
     Args:
-        kind: table1, table2, table3, sweep, or auto: see `choose_tables`.
+        kind: table1, table2, table3, sweep, or auto: see `choose_tables`. After the last two comes, of runs with an
+            averaged generator, a sweep of its scores; all other tables are of the generators that are trained.
 
     Returns:
         Nothing where no run belongs to the table.
     """
+    averaged = [run.of("ema") for run in runs if run.averaged]
+    runs = [run.of("raw") if run.averaged else run for run in runs]
     if kind == "auto":
         tables = choose_tables(runs)
     elif kind == "sweep":
@@ -26,6 +29,9 @@ def make_tables(runs: list[Run], kind: str) -> list[Table]:
         for table in tables[-1:]:
             strangers = [run for run in runs if not belongs(run, kind)]
             table.notes += [left_out(run, "its settings are in no cell of this table") for run in strangers]
+    if kind in ("auto", "sweep") and any(run.scores or run.others for run in averaged):
+        tables.append(sweep_table(averaged))
+        tables[-1].notes.insert(0, "scores of averaged generators (ema.half_life); those that were trained are above")
     for table in tables:
         table.notes += [f"{run.title}: {trouble}" for run in table.runs for trouble in run.troubles()]
     return tables

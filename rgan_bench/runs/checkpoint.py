@@ -10,13 +10,13 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from rgan_bench import register
 from rgan_bench.config.identity import plugins_used
 from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import root_defaults, validate
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_atomically
 from rgan_bench.gan.networks import build_networks
+from rgan_bench.plugins import load_plugins
 
 FORBIDDEN = (PermissionError, IsADirectoryError)  # the file may be good: nothing to be said against its content
 KEYS = ("iteration", "generator", "discriminator", "generator_optimizer", "discriminator_optimizer", "config")
@@ -160,7 +160,9 @@ def last_checkpoint(path: Path) -> Path:
     return previous if previous.exists() and not last.exists() else last
 
 
-def load_generator(path: str | Path, device: str | torch.device = "cpu", *, plugins: Sequence[str] = ()) -> nn.Module:
+def load_generator(
+    path: str | Path, device: str | torch.device = "cpu", *, plugins: Sequence[str] = (), ema: bool = False
+) -> nn.Module:
     """The generator of a checkpoint or of a run folder's last one, ready to sample.
 
     It takes z ~ N(0, 1) [B, generator.latent_dim] and gives images [B, 3, H, W] in [−1, 1], or points [B, 2, 1, 1]. It
@@ -169,24 +171,31 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu", *, plug
 
     Args:
         plugins: modules or files that the network's plugin is in, if it comes from one.
+        ema: the moving average of the generator's weights instead (`ema.half_life`).
 
     Raises:
-        UserError: no such file, or not a checkpoint of this project, or its network's plugin is not named.
+        UserError: no such file, or not a checkpoint of this project, or its network's plugin is not named, or there is
+            no average.
     """
-    register.load_plugins(plugins)
+    load_plugins(plugins)
     path = last_checkpoint(Path(path))
     content = load_checkpoint(path)
-    return generator_of(content, config_of(content, path), path).to(device)
+    return generator_of(content, config_of(content, path), path, ema=ema).to(device)
 
 
-def generator_of(content: dict[str, Any], config: Config, path: Path) -> nn.Module:
+def generator_of(content: dict[str, Any], config: Config, path: Path, *, ema: bool = False) -> nn.Module:
     """As `load_generator`, from content that is already in memory."""
+    if ema and not config.has_average:
+        raise UserError(
+            f"{path}: has no averaged generator, since it was trained with ema.half_life=0; leave out --ema (in Python "
+            "ema=True), or train with another ema.half_life"
+        )
     try:
         generator, _ = build_networks(config.arch, seed=0)
-        generator.load_state_dict(content["generator"])
+        generator.load_state_dict(content["generator_ema" if ema else "generator"])
     except Exception as error:  # both come from a file, and can be anything
         raise UserError(
-            f"{path}: its generator is not the arch={config.arch.name} of width {config.arch.width} "
+            f"{path}: its {'averaged ' * ema}generator is not the arch={config.arch.name} of width {config.arch.width} "
             f"that its config names ({_first_sentence(error)})"
         ) from error
     return generator.eval().requires_grad_(False)

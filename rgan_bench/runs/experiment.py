@@ -3,11 +3,11 @@
 import math
 from typing import Any
 
-from rgan_bench import register
 from rgan_bench.config.schema import Config
 from rgan_bench.console import Progress, print_block, say
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.gan.steps import Metrics
+from rgan_bench.plugins import load_plugins
 from rgan_bench.runs.clock import Clock
 from rgan_bench.runs.folder import RunFolder
 from rgan_bench.runs.grids import draw_grid
@@ -27,6 +27,7 @@ from rgan_bench.runs.store import CheckpointStore
 from rgan_bench.runs.summary import introduction
 from rgan_bench.runs.timetable import Timetable
 from rgan_bench.training.loop import train
+from rgan_bench.training.schedules import curves_of
 
 
 def run_experiment(
@@ -56,7 +57,7 @@ def run_experiment(
         experiment.resume()
         with folder.writing():
             folder.write_hydra_files(hydra_files or {})
-            folder.write_plugins(register.load_plugins(config.plugins))
+            folder.write_plugins(load_plugins(config.plugins))
             folder.trim_metrics(experiment.state.iteration)
         print_block(introduction(config, experiment.parts, folder))
         try:
@@ -86,6 +87,7 @@ class Experiment:
         self.store = CheckpointStore(self.folder.checkpoints, config.train.keep, say)
         self.keeper = Keeper(self.store, self.state, config, self.parts.data)
         self.timetable = Timetable(config.train, config.fid)
+        self.curves = curves_of(config)
         self.tolerated = Tolerated(say)
         self.not_finite: list[str] = []
         self.record = Record(config, self.parts, self.folder, command, say)
@@ -150,7 +152,8 @@ class Experiment:
         if self.timetable.due("log", self.state.iteration) or self.not_finite:
             rate = self.clock.rate()
             seen = self.config.optim.n_d * self.config.train.batch_size  # reals that the discriminator sees at a time
-            line = {**values, "iterations_per_second": rate, "images_per_second": rate and rate * seen}
+            scheduled = {f"schedule/{name}": at(self.state.iteration - 1) for name, at in self.curves.items()}
+            line = {**values, **scheduled, "iterations_per_second": rate, "images_per_second": rate and rate * seen}
         self.draw()
         diversity = self.state.diversity
         if diversity is not None and diversity["iteration"] == self.state.iteration:
@@ -178,14 +181,17 @@ class Experiment:
         self.clock.start()
 
     def draw(self) -> None:
-        """A sample grid, where it is due."""
+        """A sample grid of each generator, where it is due."""
         if self.timetable.due("grid", self.state.iteration):
-            with self.tolerated.failing("drawing a sample grid"):
-                path = draw_grid(self.state, self.parts.data, self.config, self.folder)
-                self.sinks.images(self.state.iteration, path)
+            for which in self.state.generators():
+                with self.tolerated.failing("drawing a sample grid" + " of the average" * (which == "ema")):
+                    path = draw_grid(self.state, self.parts.data, self.config, self.folder, which)
+                    self.sinks.images(self.state.iteration, path)
 
     def check_finite(self, values: dict[str, float]) -> None:
         networks = {"generator": self.state.generator, "discriminator": self.state.discriminator}
+        if self.state.ema is not None:
+            networks["generator_ema"] = self.state.ema
         self.not_finite = self.record.not_finite = not_finite(values, networks)
         if self.not_finite and self.state.diverged is None:
             self.state.diverged = {"iteration": self.state.iteration, "not_finite": self.not_finite}

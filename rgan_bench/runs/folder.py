@@ -25,14 +25,22 @@ class RunFolder:
         self.result = path / "result.json"
         self.lock = path / ".lock"
         self.samples = path / "samples"
+        self.samples_ema = path / "samples_ema"  # made where there is such a generator
         self.checkpoints = path / "checkpoints"
 
     @classmethod
     def of(cls, config: Config) -> "RunFolder":
         return cls(Path(config.output_root) / run_name(config))
 
-    def sample(self, iteration: int) -> Path:
-        return self.samples / f"iter_{iteration:06d}.png"
+    def samples_of(self, which: str) -> Path:
+        """
+        Args:
+            which: of the generators, "raw" or "ema".
+        """
+        return self.samples_ema if which == "ema" else self.samples
+
+    def sample(self, iteration: int, which: str = "raw") -> Path:
+        return self.samples_of(which) / f"iter_{iteration:06d}.png"
 
     def create(self) -> None:
         """Makes the folder and shows that it can be written to.
@@ -101,9 +109,9 @@ class RunFolder:
     def write_result(self, content: dict[str, Any]) -> None:
         write_text_atomically(self.result, json.dumps(content, indent=2) + "\n")
 
-    def grids(self) -> list[Path]:
+    def grids(self, which: str = "raw") -> list[Path]:
         """Sample grids by iteration, rising."""
-        return by_iteration(self.samples, ".png")
+        return by_iteration(self.samples_of(which), ".png")
 
     def append_metrics(self, entry: dict[str, Any]) -> None:
         """A line, whole or not at all: on a full disk a torn one would swallow the next.
@@ -140,6 +148,6 @@ class RunFolder:
 
     def clear_leftovers(self) -> None:
         """Removes what a process that was killed had not finished writing. The folder must be held."""
-        for folder in (self.path, self.samples, self.path / ".hydra"):
+        for folder in (self.path, self.samples, self.samples_ema, self.path / ".hydra"):
             for path in folder.glob(".*.tmp"):
                 path.unlink(missing_ok=True)

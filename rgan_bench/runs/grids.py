@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from torch import Tensor
 from torchvision.utils import save_image
 
 from rgan_bench.config.schema import Config
@@ -10,47 +11,46 @@ from rgan_bench.data.points import PointDataset
 from rgan_bench.files import write_atomically
 from rgan_bench.runs.folder import RunFolder
 from rgan_bench.runs.health import GRID, pairwise_sd
-from rgan_bench.scoring.sampling import as_they_are, sample
+from rgan_bench.scoring.sampling import as_they_are, sample, to_uint8
 from rgan_bench.training.state import TrainState
 
 SCATTERED = 2000  # points of either side
 
 
-def draw_grid(state: TrainState, data: ImageDataset, config: Config, folder: RunFolder) -> Path:
-    """Writes the grid of the state's iteration, and notes in the state how much its images vary.
+def draw_grid(state: TrainState, data: ImageDataset, config: Config, folder: RunFolder, which: str = "raw") -> Path:
+    """Writes the grid of the state's iteration, and notes in the state how much the images vary.
 
     Of points nothing is noted: their scores tell what has collapsed.
+
+    Args:
+        which: of `state.generators`. They draw from the same latents; what is noted is that of the raw one.
     """
-    path = folder.sample(state.iteration)
-    if isinstance(data, PointDataset):
-        _scatter(state, data, config, path)
-        return path
-    (images,) = sample(
-        state.generator,
-        GRID,
+    points = isinstance(data, PointDataset)
+    count = SCATTERED if points else GRID
+    (fakes,) = sample(
+        state.generators()[which],
+        count,
         seed=config.seed,
         purpose="grid/latent",
         batch_norm=config.fid.batch_norm,
-        batch_size=GRID,
+        batch_size=count,
+        stored=as_they_are if points else to_uint8,
     )
-    state.diversity = {"iteration": state.iteration, "pixel_sd": pairwise_sd(images)}
-    write_atomically(path, lambda file: save_image(images.float() / 255, file, format="png", nrow=8))
+    path = folder.sample(state.iteration, which)
+    path.parent.mkdir(exist_ok=True)
+    if isinstance(data, PointDataset):
+        _scatter(data, fakes, path)
+        return path
+    if which == "raw":
+        state.diversity = {"iteration": state.iteration, "pixel_sd": pairwise_sd(fakes)}
+    write_atomically(path, lambda file: save_image(fakes.float() / 255, file, format="png", nrow=8))
     return path
 
 
-def _scatter(state: TrainState, data: PointDataset, config: Config, path: Path) -> None:
-    """Fakes over real points, in a square that the data alone decides."""
+def _scatter(data: PointDataset, fakes: Tensor, path: Path) -> None:
+    """Fakes [N, 2, 1, 1] over real points, in a square that the data alone decides."""
     from matplotlib.figure import Figure  # takes half a second, and of images nobody needs it
 
-    (fakes,) = sample(
-        state.generator,
-        SCATTERED,
-        seed=config.seed,
-        purpose="grid/latent",
-        batch_norm=config.fid.batch_norm,
-        batch_size=SCATTERED,
-        stored=as_they_are,
-    )
     figure = Figure(figsize=(4, 4), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
     for points, colour in ((data.images[:SCATTERED], "#b0b7bf"), (fakes, "#c8102e")):

@@ -15,6 +15,8 @@ def judge(
 ) -> dict[str, float] | None:
     """Adds the scores at the state's iteration to its histories. One that fails is recorded with its reason, and said.
 
+    Each generator is scored by itself, from the same latents: what one fails at, the other may not.
+
     Args:
         not_finite: what is known to be broken: such a generator is not scored.
 
@@ -23,26 +25,45 @@ def judge(
         along. Empty: they failed.
     """
     iteration = state.iteration
-    protocols = scorer.protocols()
-    histories = {name: state.scores.get(p.fingerprint, ScoreHistory(p)) for name, p in protocols.items()}
-    if all(history.reaches(iteration) for history in histories.values()):
+    histories = {which: histories_of(state, scorer, which) for which in state.generators()}
+    missing = [which for which, mine in histories.items() if not all(h.reaches(iteration) for h in mine.values())]
+    if not missing:
         return None
     state.failed_scores = [failed for failed in state.failed_scores if failed["iteration"] != iteration]
-    try:
-        if not_finite:
-            raise ValueError(f"not finite: {', '.join(not_finite)}")
-        values = scorer.score(state.generator, seed)
-        if not all(map(math.isfinite, values.values())):
-            raise ValueError(f"came out as {values}")
-    except Exception as error:
-        reason = one_line(error) or type(error).__name__
-        state.failed_scores.append({"iteration": iteration, "reason": reason})
-        say(f"warning: the score at iteration {iteration:,} failed ({reason}); training goes on")
-        return {}
-    for name, value in values.items():
-        if not histories[name].reaches(iteration):
-            histories[name].add(iteration, value)
-        state.scores[histories[name].protocol.fingerprint] = histories[name]
-    return {
-        score_label(name, history.protocol.as_dict()): history.entries[-1][1] for name, history in histories.items()
-    }
+    scores: dict[str, float] = {}
+    for which in missing:
+        try:
+            values = scores_of(state, scorer, seed, which, not_finite)
+        except Exception as error:
+            reason = "the average: " * (which == "ema") + (one_line(error) or type(error).__name__)
+            state.failed_scores.append({"iteration": iteration, "reason": reason})
+            say(f"warning: the score at iteration {iteration:,} failed ({reason}); training goes on")
+            continue
+        for name, history in histories[which].items():
+            if not history.reaches(iteration):
+                history.add(iteration, values[name])
+            state.scores[history.protocol.fingerprint] = history
+            scores[score_label(name, history.protocol.as_dict())] = history.entries[-1][1]
+    return scores
+
+
+def histories_of(state: TrainState, scorer: Scorer, which: str) -> dict[str, ScoreHistory]:
+    """Score's name → what is known of it, of one of the state's generators."""
+    protocols = scorer.protocols(which=which)
+    return {name: state.scores.get(p.fingerprint, ScoreHistory(p)) for name, p in protocols.items()}
+
+
+def scores_of(state: TrainState, scorer: Scorer, seed: int, which: str, not_finite: list[str]) -> dict[str, float]:
+    """Score's name → value of one of the state's generators.
+
+    Raises:
+        ValueError: it is not finite, or a value is not.
+    """
+    others = {"raw": "weights/generator_ema", "ema": "weights/generator"}
+    broken = [name for name in not_finite if name != others[which]]
+    if broken:
+        raise ValueError(f"not finite: {', '.join(broken)}")
+    values = scorer.score(state.generators()[which], seed, which)
+    if not all(map(math.isfinite, values.values())):
+        raise ValueError(f"came out as {values}")
+    return values

@@ -15,9 +15,10 @@ def print_outcome(result: dict[str, Any], folder: RunFolder) -> None:
     rows.append(("status", f"{reached} at iteration {iteration:,}{speed}"))
     for name, score in result["scores"].items():
         rows.append((score_label(name, result["protocol"][name]), score_line(score)))
-    grids = folder.grids()
-    if grids:
-        rows.append(("samples", str(grids[-1])))
+    for which in ("raw", "ema"):
+        grids = folder.grids(which)
+        if grids:
+            rows.append((grids[-1].parent.name, str(grids[-1])))
     rows.append(("result", str(folder.result)))
     print_block(rows)
     if any(protocol["rank_deficient"] for protocol in result["protocol"].values()):

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from rgan_bench import register
 from rgan_bench.config.identity import identity_of, plugins_used
 from rgan_bench.config.schema import Config
 from rgan_bench.data.dataset import ImageDataset
+from rgan_bench.plugins import load_plugins
 from rgan_bench.rng import draw_distinct, stream
 from rgan_bench.runs.clock import Clock
 from rgan_bench.runs.folder import RunFolder
@@ -68,7 +68,10 @@ class Record:
 def result_of(config: Config, parts: Parts, wall_seconds: float) -> dict[str, Any]:
     """What result.json tells of a run's state and origin; how the session stands is added by the caller."""
     state, data, device = parts.state, parts.data, parts.device
-    current = {p.fingerprint for p in parts.scorer.protocols().values()} if parts.scorer else set(state.scores)
+    current = set(state.scores)
+    if parts.scorer:
+        asked = [parts.scorer.protocols(which=which) for which in state.generators()]
+        current = {protocol.fingerprint for protocols in asked for protocol in protocols.values()}
     # Scores under protocols that the run had before stand apart.
     shown = {h.protocol.score_name: h for h in state.scores.values() if h.protocol.fingerprint in current}
     others = [h for h in state.scores.values() if h is not shown.get(h.protocol.score_name)]
@@ -77,7 +80,7 @@ def result_of(config: Config, parts: Parts, wall_seconds: float) -> dict[str, An
         "wall_seconds": wall_seconds,
         "accelerate": {"asked": config.accelerate, "ran": parts.accelerator.ran},
         "identity": identity_of(asdict(config), plugins),
-        "plugins": {plugin.name: plugin.digest for plugin in register.load_plugins(config.plugins)},
+        "plugins": {plugin.name: plugin.digest for plugin in load_plugins(config.plugins)},
         "iteration": state.iteration,
         "scores": {name: history.summary() for name, history in shown.items()},
         "protocol": {name: history.protocol.as_dict() for name, history in shown.items()},

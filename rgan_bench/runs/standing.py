@@ -1,5 +1,6 @@
 """What a run folder answers already, from its result.json alone. Imports no torch: finished cells cost no time."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,26 +42,32 @@ def answer(folder: RunFolder, config: Config) -> Answer | None:
         signature = source_signature(config.data)
         if signature is not None and result["data"].get("signature", signature) != signature:
             return None
-        scores = {} if config.fid.every is None else wanted_scores(result, config.fid, iteration)
+        generators = ("raw", "ema") if config.has_average else ("raw",)
+        scores = {} if config.fid.every is None else wanted_scores(result, config.fid, iteration, generators)
     except (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError):
         return None
     return None if scores is None else Answer(result, stands_at, iteration, scores)
 
 
 def wanted_scores(
-    result: dict[str, Any], fid: FidConfig, iteration: int
+    result: dict[str, Any], fid: FidConfig, iteration: int, generators: tuple[str, ...] = ("raw",)
 ) -> dict[str, tuple[dict[str, Any], float]] | None:
-    """Name → (protocol, value) of what `fid` asks for, after this iteration; None where one of them is not known."""
+    """Name → (protocol, value) of what `fid` asks for, after this iteration; None where one of them is not known.
+
+    Args:
+        generators: that the run has.
+    """
     found = {}
     for name, protocol, history in scores_of(result):
         values = dict(history)
         if iteration in values and _is_asked_for(protocol, fid, result["data"]):
-            found[protocol["features"], protocol["metric"]] = (name, protocol, values[iteration])
-    for features in fid.features:
+            which = protocol.get("generator", "raw")
+            found[which, protocol["features"], protocol["metric"]] = (name, protocol, values[iteration])
+    for which, features in itertools.product(generators, fid.features):
         metrics = always_scored(features)
-        if any((features, metric) not in found for metric in metrics):
+        if any((which, features, metric) not in found for metric in metrics):
             return None
-        if found[features, metrics[0]][1]["rank_deficient"] and (features, "kernel") not in found:
+        if found[which, features, metrics[0]][1]["rank_deficient"] and (which, features, "kernel") not in found:
             return None
     return {name: (protocol, value) for name, protocol, value in found.values()}
 

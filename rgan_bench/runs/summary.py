@@ -1,5 +1,6 @@
 """A run in words, before it starts."""
 
+from rgan_bench.config.combinations import as_list
 from rgan_bench.config.schema import Config
 from rgan_bench.gan.losses import loss_of
 from rgan_bench.gan.networks import count_parameters
@@ -13,7 +14,9 @@ def introduction(config: Config, parts: Parts, folder: RunFolder) -> list[tuple[
     data, state, device = parts.data, parts.state, parts.device
     loss, arch, optim, train = config.loss, config.arch, config.optim, config.train
     in_words = loss_of(loss).describe()
-    penalty = "" if loss.penalty == "none" else f", penalty {loss.penalty} × {loss.penalty_weight:g}"
+    weighted = zip(as_list(loss.penalty), as_list(loss.penalty_weight), strict=True)
+    penalties = [f"{name} × {weight:g}" for name, weight in weighted if name != "none"]
+    penalty = f", penalty {' + '.join(penalties)}" if penalties else ""
     skipped = f", {data.skipped:,} unreadable ones skipped" if data.skipped else ""
     generator, discriminator = (f"{count_parameters(network):,}" for network in (state.generator, state.discriminator))
     networks = f"{arch.name}, width {arch.width}: generator {generator}, discriminator {discriminator} parameters"

@@ -20,9 +20,16 @@ DISTANCES = {"frechet": "fd", "kernel": "kd"}
 POINT_METRICS = ("modes", "high_quality", "wasserstein")
 METRICS = (*DISTANCES, *POINT_METRICS)
 HIGHER_IS_BETTER = ("modes", "high_quality")
+# How the name of a score ends that is not of the generator that is trained, but of its moving average.
+AVERAGED = "_ema"
 
 # The iterations over which table 3 of arXiv 1807.00734 takes minimum, maximum, mean and standard deviation.
 TABLE3_ITERATIONS = tuple(range(20_000, 100_001, 10_000))
+
+
+def is_fid(score: str) -> bool:
+    """Whether a score of this name is an FID, of whichever generator."""
+    return score.removesuffix(AVERAGED) == "fid"
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Protocol:
         batch_size: images a forward pass of the generator, on which batch statistics depend.
         data: fingerprint of the real images.
         metric: one of METRICS.
+        generator: "raw", the one that is trained, or "ema", its moving average.
     """
 
     features: str
@@ -46,15 +54,16 @@ class Protocol:
     batch_size: int | None
     data: str
     metric: str = "frechet"
+    generator: str = "raw"
 
     @property
     def score_name(self) -> str:
         # A Fréchet distance is an FID, and a kernel distance a KID, only on the Inception features of Heusel et al.
         # 2017 and Binkowski et al. 2018. On every other they have names of their own.
-        if self.metric not in DISTANCES:
-            return self.metric
         named = register.attributes("extractor", self.features).get(self.metric)
-        return named or f"{DISTANCES[self.metric]}_{self.features}"
+        of_features = f"{DISTANCES[self.metric]}_{self.features}" if self.metric in DISTANCES else self.metric
+        name = named or of_features
+        return name + AVERAGED * (self.generator == "ema")
 
     @property
     def higher_is_better(self) -> bool:
@@ -70,10 +79,14 @@ class Protocol:
     @property
     def fingerprint(self) -> str:
         """Equal fingerprints: comparable scores."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(self.settings(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def settings(self) -> dict[str, Any]:
+        """Its fields. `generator` is younger than fingerprints that people have, and is left out where it is raw."""
+        return {key: value for key, value in asdict(self).items() if (key, value) != ("generator", "raw")}
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "rank_deficient": self.rank_deficient, "fingerprint": self.fingerprint}
+        return {**self.settings(), "rank_deficient": self.rank_deficient, "fingerprint": self.fingerprint}
 
 
 def always_scored(features: str) -> tuple[str, ...]:
@@ -123,7 +136,7 @@ class ScoreHistory:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        return {"protocol": asdict(self.protocol), "entries": [list(pair) for pair in self.entries]}
+        return {"protocol": self.protocol.settings(), "entries": [list(pair) for pair in self.entries]}
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> "ScoreHistory":

@@ -51,11 +51,14 @@ class Scorer:
         self.real = RealStatistics(data, fid.num_real, fid.cache_dir, say)
         self._statistics: dict[str, Statistics] = {}
 
-    def protocols(self, batch_norm: str | None = None, num_samples: int | None = None) -> dict[str, Protocol]:
+    def protocols(
+        self, batch_norm: str | None = None, num_samples: int | None = None, which: str = "raw"
+    ) -> dict[str, Protocol]:
         """Score name → what decides its value. A rank-deficient Fréchet distance has a kernel distance beside it.
 
         Args:
             batch_norm, num_samples: other than configured, for images from files.
+            which: of a run's generators, "raw" or "ema".
         """
         batch_norm = batch_norm or self.fid.batch_norm
         protocols = []
@@ -68,6 +71,7 @@ class Scorer:
                 batch_norm=batch_norm,
                 batch_size=self.fid.batch_size if batch_norm == "batch" else None,
                 data=self.data.fingerprint,
+                generator=which,
             )
             metrics = (*always_scored(extractor.features), *["kernel"] * protocol.rank_deficient)
             protocols += [replace(protocol, metric=metric) for metric in metrics]
@@ -88,8 +92,11 @@ class Scorer:
             self._statistics[extractor.features] = known
         return known
 
-    def score(self, generator: nn.Module, seed: int) -> dict[str, float]:
+    def score(self, generator: nn.Module, seed: int, which: str = "raw") -> dict[str, float]:
         """Score name → value. The generator is left as it was; the same seed draws the same latents each time.
+
+        Args:
+            which: of a run's generators it is, "raw" or "ema": decides the scores' names.
 
         Raises:
             NotFinite: the generator's weights, or its images.
@@ -103,7 +110,8 @@ class Scorer:
             batch_size=self.fid.batch_size,
             stored=self.stored,
         )
-        return self._distances(counted(fakes, self.fid.num_samples, "scoring"), self.fid.num_samples, self.protocols())
+        batches = counted(fakes, self.fid.num_samples, "scoring")
+        return self._distances(batches, self.fid.num_samples, self.protocols(which=which))
 
     def score_images(self, images: ImageDataset) -> dict[str, float]:
         """Score name → value, of images from files; their protocols are `protocols("none", len(images))`.

@@ -19,14 +19,17 @@ def check_memory(config: Config, device: torch.device) -> None:
     what = f"arch.width={config.arch.width}"
     try:
         with torch.device("meta"):  # shapes only
-            parameters = sum(map(count_parameters, build_networks(config.arch, seed=0)))
+            generator, discriminator = map(count_parameters, build_networks(config.arch, seed=0))
     except RuntimeError as error:  # sizes that overflow 64 bits
         raise UserError(f"{what}: too large ({one_line(error)[:200]}); choose a smaller one") from error
-    needed, free = 4 * COPIES * parameters, free_bytes(device)
+    parameters = generator + discriminator
+    average = generator if config.has_average else 0  # weights alone
+    needed, free = 4 * (COPIES * parameters + average), free_bytes(device)
     if free is not None and needed > free:
+        others = "their gradients, the average" if average else "their gradients"
         raise UserError(
-            f"{what}: {parameters:,} parameters, their gradients and Adam's moments take {needed / 2**30:,.1f} GiB of "
-            f"memory, and {free / 2**30:,.1f} GiB are free on {device}; choose a smaller one"
+            f"{what}: {parameters:,} parameters, {others} and Adam's moments take {needed / 2**30:,.1f} GiB "
+            f"of memory, and {free / 2**30:,.1f} GiB are free on {device}; choose a smaller one"
         )
 
 

@@ -1,5 +1,6 @@
 """`TrainState`: everything of a run that must survive a crash."""
 
+import copy
 import inspect
 import json
 import math
@@ -11,8 +12,11 @@ from torch import Tensor, nn
 
 from rgan_bench.config.schema import Config
 from rgan_bench.errors import one_line
+from rgan_bench.gan.losses import loss_of
 from rgan_bench.gan.networks import build_networks
+from rgan_bench.gan.penalties import memory_of
 from rgan_bench.scoring.protocol import ScoreHistory
+from rgan_bench.training.adam import MovingBetas
 
 # How Adam computes: the machine's choice. The rest of a group says what it computes, and is the run's.
 COMPUTING = {"fused", "foreach", "capturable", "differentiable"}
@@ -35,6 +39,8 @@ class TrainState:
 
     Attributes:
         iteration: generator steps done.
+        ema: the generator's exponential moving average; None: there is none.
+        memory: name of a penalty → what it keeps from step to step.
         scores: protocol fingerprint → history. Scores under different protocols never share one.
         training_seconds: spent in iterations, over all sessions.
         wall_seconds: spent altogether, over all sessions.
@@ -48,6 +54,8 @@ class TrainState:
     generator_optimizer: torch.optim.Optimizer
     discriminator_optimizer: torch.optim.Optimizer
     memory_format: torch.memory_format = torch.channels_last
+    ema: nn.Module | None = None
+    memory: dict[str, Tensor] = field(default_factory=dict)
     iteration: int = 0
     scores: dict[str, ScoreHistory] = field(default_factory=dict)
     training_seconds: float = 0.0
@@ -74,23 +82,33 @@ class TrainState:
         )
 
         beta1, beta2 = config.optim.betas
+        captured = not plain and device.type == "cuda"
+        betas_move = config.schedule.beta1.to is not None or config.schedule.beta2.to is not None
+        optimizer = MovingBetas if captured and betas_move else torch.optim.Adam
 
-        def adam(network: nn.Module) -> torch.optim.Adam:
-            return torch.optim.Adam(
+        def adam(network: nn.Module, own_lr: float | None) -> torch.optim.Adam:
+            return optimizer(
                 network.parameters(),
-                lr=config.optim.lr,
+                lr=config.optim.lr if own_lr is None else own_lr,
                 betas=(beta1, beta2),
                 fused=not plain,
                 foreach=False,
-                capturable=not plain and device.type == "cuda",  # its step counter lies on the device
+                capturable=captured,  # its step counter lies on the device
             )
 
-        return cls(generator, discriminator, adam(generator), adam(discriminator), memory_format)
+        ema = copy.deepcopy(generator).requires_grad_(False) if config.has_average else None
+        adams = adam(generator, config.optim.lr_generator), adam(discriminator, config.optim.lr_discriminator)
+        memory = memory_of(loss_of(config.loss).penalty, device)
+        return cls(generator, discriminator, *adams, memory_format, ema, memory)
+
+    def generators(self) -> dict[str, nn.Module]:
+        """Those that are sampled and scored: `raw`, and `ema` where there is one."""
+        return {"raw": self.generator} | ({} if self.ema is None else {"ema": self.ema})
 
     def tensors(self) -> list[Tensor]:
         """Everything that an iteration changes."""
-        found: list[Tensor] = []
-        for network in (self.generator, self.discriminator):
+        found = list(self.memory.values())
+        for network in (*self.generators().values(), self.discriminator):
             found += [*network.parameters(), *network.buffers()]
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             found += [moment for moments in optimizer.state.values() for moment in moments.values()]
@@ -104,7 +122,10 @@ class TrainState:
         """Tensors and primitives only."""
         return {
             "iteration": self.iteration,
-            **{name: getattr(self, name).state_dict() for name in self.MODULES},
+            **{name: getattr(self, name).state_dict() for name in self.MODULES[:2]},
+            **{name: settled(getattr(self, name)) for name in self.MODULES[2:]},
+            **({} if self.ema is None else {"generator_ema": self.ema.state_dict()}),
+            **({"memory": self.memory} if self.memory else {}),
             "scores": [history.as_dict() for history in self.scores.values()],
             **{name: getattr(self, name) for name in self.PLAIN},
         }
@@ -126,6 +147,10 @@ class TrainState:
         self.iteration = saved["iteration"]
         for name in self.MODULES[:2]:
             getattr(self, name).load_state_dict(saved[name])
+        if self.ema is not None:
+            self.ema.load_state_dict(saved["generator_ema"])
+        for name, kept in self.memory.items():
+            kept.copy_(_moment(saved["memory"][name], kept, f"memory of the penalty {name}"))
         for name in self.MODULES[2:]:
             _load_optimizer(getattr(self, name), saved[name], name, stepped=self.iteration > 0)
         histories = [ScoreHistory.from_dict(entry) for entry in saved["scores"]]
@@ -138,6 +163,14 @@ class TrainState:
         json.dumps([[h.protocol.score_name, h.protocol.as_dict(), h.summary()] for h in histories], allow_nan=False)
         json.dumps(plain, allow_nan=False)
         self.__dict__ |= plain
+
+
+def settled(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Its state; of hyperparameters that a schedule moves the value that it begins with, since where they stand follows
+    from the iteration."""
+    content: dict[str, Any] = optimizer.state_dict()
+    first = {key: optimizer.defaults[key] for key in ("lr", "betas")}
+    return {**content, "param_groups": [group | first for group in content["param_groups"]]}
 
 
 def _is_of_its_kind(name: str, value: Any) -> bool:
@@ -167,7 +200,7 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any], nam
     Raises:
         ValueError: saved of other parameters, under other hyperparameters, or of another kind of optimizer.
     """
-    for own, other in zip(optimizer.state_dict()["param_groups"], saved["param_groups"], strict=True):
+    for own, other in zip(settled(optimizer)["param_groups"], saved["param_groups"], strict=True):
         for key in sorted({*own, *other} - COMPUTING, key=str):
             # A key that only one of two versions of torch knows must be as if it were not there.
             ours, theirs = (_comparable(group.get(key, ADAMS_DEFAULTS.get(key))) for group in (own, other))

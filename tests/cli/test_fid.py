@@ -47,6 +47,30 @@ def test_it_repeats_the_scores_of_the_run(run: tuple[Path, dict], rgan_fid: Call
         assert row["protocol"] == result["protocol"]["fd_pixels"]  # and so they may be compared
 
 
+def test_averages_are_scored_beside_the_generators(
+    tiny_config: Callable[..., Config], rgan_fid: Callable, run: tuple[Path, dict]
+) -> None:
+    result = run_experiment(tiny_config("ema.half_life=20", "output_root=averaged"))
+    (folder,) = Path("averaged").iterdir()
+    for options, name, generator in (((), "fd_pixels", None), (("--ema",), "fd_pixels_ema", "ema")):
+        status, out, _ = rgan_fid(folder, "--all", "--json", *options)
+        assert status == 0
+        history = dict(result["scores"][name]["history"])
+        for row in json.loads(out):
+            assert (row["score"], row["protocol"].get("generator")) == (name, generator)
+            assert row["value"] == pytest.approx(history[row["iteration"]], rel=1e-6)
+            assert row["protocol"] == result["protocol"][name]
+    kept = json.loads((folder / "checkpoints" / "fid.json").read_text())
+    assert [(row["path"], row["score"]) for row in kept] == [
+        (f"iter_00000{n}.pt", name) for name in ("fd_pixels", "fd_pixels_ema") for n in (2, 4)
+    ]
+    status, out, err = rgan_fid(folder, run[0], "--ema", "--json")  # the second one has none
+    assert status == 2
+    assert [row.get("score") for row in json.loads(out)] == ["fd_pixels_ema", None]
+    (line,) = errors_in(err)
+    assert re.search(r"last\.pt: has no averaged generator, .* ema\.half_life=0; leave out --ema", line)
+
+
 def test_the_table(run: tuple[Path, dict], rgan_fid: Callable) -> None:
     folder, result = run
     status, out, err = rgan_fid(folder)
@@ -137,6 +161,10 @@ REFUSED = [
     (
         ["images", "--data", "images", "--num-samples", "99"],
         r"images: holds images, and all of them are scored as they are; leave out --num-samples, which is for gen",
+    ),
+    (
+        ["images", "--data", "images", "--ema"],
+        r"images: holds images, .*; leave out --ema, which is for generators",
     ),
     (
         ["images", "--data", "images", "--batch-norm", "running"],

@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 
 from rgan_bench import register
 from rgan_bench.config.identity import run_name
-from rgan_bench.config.schema import CHECKS, Config, LossConfig
+from rgan_bench.config.ranges import CHECKS
+from rgan_bench.config.schema import Config, LossConfig
 from rgan_bench.config.validate import config_dir, group_options, known_keys, leaves, load_group_option, validate
 from rgan_bench.errors import UserError
 from rgan_bench.gan.losses import loss_of
@@ -26,7 +27,7 @@ FILES = [path for path in FILES if path.parts[0] not in ("hydra", *APPLIED_BY_NA
 @pytest.mark.parametrize("file", FILES, ids=str)
 def test_every_file_composes_and_builds(file: Path, compose_config: Compose) -> None:
     group = [] if file.parent == Path() else [f"{file.parent}={file.stem}"]
-    width = 8 if file.stem == "r3gan32" else 2
+    width = 8 if "r3gan" in file.stem else 2
     config = compose_config(
         *group, f"arch.width={width}", *(["data.root=x"] if file.stem == "folder" else []), *matching(file)
     )
@@ -165,7 +166,33 @@ REFUSED = [
         r"loss\.estimator=unbiased: .* set train\.batch_size=2 or more",
     ),
     ("loss.penalty=r3", r"loss\.penalty=r3: did you mean r2\? one of: none, gp, "),
-    ("loss.penalty_weight=-1", r"loss\.penalty_weight=-1\.0: must be a number of at least 0"),
+    ("loss.penalty_weight=-1", r"loss\.penalty_weight=-1: must be a number of at least 0"),
+    ("loss.penalty_weight=much", r"loss\.penalty_weight=much: must be a number, or null, or a list"),
+    ("loss.penalty=[gp,r3]", r"loss\.penalty=\[gp,r3\]: did you mean r2\?"),
+    ("loss.penalty=[gp,gp]", r"loss\.penalty=\[gp,gp\]: names one twice"),
+    ("loss.penalty=[none,gp]", r"loss\.penalty=\[none,gp\]: .* to have none, set loss\.penalty=none"),
+    ("loss.penalty=[]", r"loss\.penalty=\[\]: must name at least one"),
+    ("loss.penalty=5", r"loss\.penalty=5: must be a name, or a list of names"),
+    ("loss.penalty=[gp,r1] loss.penalty_weight=3", r"loss\.penalty_weight=3: must be as many as loss\.penalty=\[gp,r1"),
+    ("loss.penalty=gp loss.penalty_norm=l3", r"loss\.penalty_norm=l3: did you mean l2\? one of: l1, l2, linf"),
+    ("loss.penalty=gp loss.penalty_points=[real,real]", r"loss\.penalty_points=\[real,real\]: .* each once"),
+    ("loss.penalty=gp loss.penalty_points=reals", r"loss\.penalty_points=\[reals\]: did you mean real\?"),
+    ("loss.penalty=lecam loss.penalty_norm=l1", r"loss\.penalty_norm=l1: loss\.penalty=lecam has no such part"),
+    ("loss.penalty_shape=square", r"loss\.penalty_shape=square: loss\.penalty=none has no such part"),
+    ("loss.penalty=[gp,r1] loss.penalty_norm=l1", r"loss\.penalty_norm=l1: of which one of loss\.penalty=\[gp,r1\]"),
+    ("ema.half_life=-1", r"ema\.half_life=-1\.0: must be a number of at least 0"),
+    ("optim.lr_generator=0", r"optim\.lr_generator=0\.0: must be a number above 0"),
+    ("schedule.lr.to=0 schedule.lr.end=9", r"schedule\.lr\.to=0\.0: must be a number above 0"),
+    ("schedule.beta2.to=1 schedule.beta2.end=9", r"schedule\.beta2\.to=1\.0: must be at least 0 and below 1"),
+    ("schedule.lr.to=1e-5", r"schedule\.lr\.to=1e-05: from which iteration on\? Set schedule\.lr\.end too"),
+    ("schedule.lr.end=9", r"schedule\.lr\.end=9: of a schedule that leads nowhere; set schedule\.lr\.to too"),
+    (
+        "schedule.lr.to=1e-5 schedule.lr.start=9 schedule.lr.end=5",
+        r"schedule\.lr\.end=5: the schedule ends before it starts \(schedule\.lr\.start=9\); set .*=10 or more",
+    ),
+    ("schedule.lr.to=1e-5 schedule.lr.end=9 schedule.lr.shape=s", r"schedule\.lr\.shape=s: one of: cosine, linear"),
+    ("schedule.penalty_weight.to=1 schedule.penalty_weight.end=9", r"needs one penalty, and there is loss\.penalty"),
+    ("schedule.lr=cosine", r"schedule\.lr"),
     ("loss.name=../../x", r"loss\.name=\.\./\.\./x: becomes part of a folder's name"),
     ("data.name=../../x", r"data\.name=\.\./\.\./x: one of: cat64, .*, folder, ring8, grid25"),
     ("data.image_size=64", r"data\.image_size=64: data=cifar10 is 32×32 only"),
@@ -179,6 +206,7 @@ REFUSED = [
     ("device=gpu", r"device=gpu: must be auto, cpu, cuda or cuda:N"),
     ("output_root=''", r"output_root=: must not be empty"),
     ("accelerate=fast", r"accelerate=fast: did you mean auto\? one of: auto, none, graphs, compile"),
+    ("accelerate=compile loss.penalty=[lecam,r1]", r"accelerate=compile: loss\.penalty=r1 differentiates twice"),
     ("accelerate=compile loss=wgangp", r"accelerate=compile: loss\.penalty=gp differentiates twice"),
     ("+train.stpes=3", r"train\.stpes=3: there is no key train\.stpes; did you mean train\."),
     ("+optm.lr=3", r"optm.*there is no key optm; did you mean optim\?"),
@@ -197,6 +225,34 @@ def test_refused(overrides: str, message: str, compose_config: Compose) -> None:
 def test_zero_is_a_value_and_null_means_absent(compose_config: Compose) -> None:
     config = compose_config("seed=0", "fid.every=null", "train.sample_every=null", "loss.penalty_weight=0")
     assert (config.seed, config.fid.every, config.train.sample_every, config.loss.penalty_weight) == (0, None, None, 0)
+
+
+def test_one_training_has_one_name_however_it_is_written(compose_config: Compose) -> None:
+    def name(*overrides: str) -> str:
+        return run_name(compose_config("loss=wgangp", *overrides))
+
+    for same in (
+        "loss.penalty=[gp]",
+        "loss.penalty_weight=10",
+        "loss.penalty_weight=[10.0]",
+        "optim.lr_generator=null",
+    ):
+        assert name(same) == name()
+    others = [
+        ("loss.penalty=[gp,r1]",), ("loss.penalty=[gp,r1]", "loss.penalty_weight=[10,1]"), ("loss.penalty_norm=l1",),
+        ("loss.penalty_points=real",), ("loss.penalty_shape=square",), ("loss.penalty_reduce=max",),
+        ("optim.lr_generator=1e-3",), ("optim.lr_discriminator=1e-3",), ("ema.half_life=100",),
+        ("schedule.lr.to=1e-5", "schedule.lr.end=9"), ("schedule.lr.to=1e-5", "schedule.lr.end=8"),
+        ("schedule.lr.to=1e-5", "schedule.lr.end=9", "schedule.lr.start=1"),
+        ("schedule.lr.to=1e-5", "schedule.lr.end=9", "schedule.lr.shape=linear"),
+    ]  # fmt: skip
+    assert len({name(), *(name(*other) for other in others)}) == len(others) + 1
+    assert compose_config("loss.penalty=[gp,lecam,r1]", "loss.penalty_weight=[1,null,2]").loss.penalty_weight == [
+        1,
+        0.3,
+        2,
+    ]
+    assert compose_config("accelerate=compile", "loss.penalty=[ar1r2,lecam]").loss.penalty_weight == [1000, 0.3]
 
 
 def test_one_extractor_needs_no_brackets(compose_config: Compose) -> None:
@@ -226,4 +282,6 @@ def test_the_readme_explains_every_key(compose_config: Compose) -> None:
     keys = {key for key, _ in leaves(compose_config())}
     readme = (GOLDEN.parent.parent / "README.md").read_text()
     for key in keys:
-        assert f"`{key}`" in readme, f"README.md does not explain {key}"
+        schedule, part = re.fullmatch(r"(schedule\.\w+)(\.\w+)|.*", key).groups()  # four parts each, explained once
+        for name in (schedule, part) if schedule else (key,):
+            assert f"`{name}`" in readme, f"README.md does not explain {key}"

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from rgan_bench import register
-from rgan_bench.config.schema import ESTIMATORS, GENERATOR_FORMS
+from rgan_bench.config.combinations import own_weights
+from rgan_bench.config.schema import ESTIMATORS, GENERATOR_FORMS, PENALTY_PARTS
 from rgan_bench.config.validate import group_options
 from rgan_bench.errors import UserError
 from rgan_bench.gan.losses import Loss, get_loss
-from rgan_bench.gan.penalties import get_penalty, own_weight
+from rgan_bench.gan.penalties import get_penalties
 from tests.conftest import GOLDEN
 
 COMPARISONS, FUNCTIONS = register.names("comparison"), register.names("function")
@@ -140,10 +141,10 @@ def test_named_losses_are_those_of_their_papers_with_penalties_and_estimators() 
     assert set(group_options("loss")) == set(NAMED)
     for name, choices in NAMED.items():
         penalised = {"wgangp": "gp", "rsgan_gp": "gp", "rasgan_gp": "gp", "rsgan_r1r2": "r1r2"}
-        penalty = get_penalty(penalised.get(name, "none"), 10)
+        penalty = get_penalties(penalised.get(name, "none"), 10)
         estimator = next((each for each in ("mvue", "unbiased") if name.endswith(each)), "plain")
         assert get_loss(name) == Loss(*choices, "non_saturating", penalty, estimator)
-    assert get_loss("sgan", penalty="gp", penalty_weight=3).penalty == get_penalty("gp", 3)
+    assert get_loss("sgan", penalty="gp", penalty_weight=3).penalty == get_penalties("gp", 3)
 
 
 @pytest.mark.parametrize("loss", RELATIVISTIC, ids=name_of)
@@ -245,9 +246,11 @@ def test_the_page_of_losses_has_every_name() -> None:
     for name in register.names("penalty"):
         if name != "none":
             (weight,) = re.findall(
-                rf"^\| `{name}` \|.*\| (\d+) \| [\d.]+ \|$", sections["Penalties"], flags=re.MULTILINE
+                rf"^\| `{name}` \|.*\| ([\d.]+) \| [\d.]+ \|$", sections["Penalties"], flags=re.MULTILINE
             )
-            assert float(weight) == own_weight(name)
+            assert [float(weight)] == own_weights([name])
+    for value in {*itertools.chain(*PENALTY_PARTS.values()), "cosine", "linear"}:
+        assert f"`{value}`" in page or f"texttt{{{value}}}" in page, value
     for row in re.findall(r"^\| (`.*)\|$", sections["Names"], flags=re.MULTILINE):
         names, comparisons, functions = (cell.split(", ") for cell in row.split(" | ")[:3])
         for index, name in enumerate(each.strip("`") for each in names):

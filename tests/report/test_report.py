@@ -560,6 +560,166 @@ def test_where_the_images_lie_is_no_swept_key(make: Make) -> None:
     assert table.columns[0].cells["rasgan"].sd == 0.0
 
 
+OTHER_TRAINING = {
+    "the average": ("ema.half_life=1000",),
+    "another average": ("ema.half_life=1000", "schedule.half_life.to=50", "schedule.half_life.end=9"),
+    "a schedule": ("schedule.lr.to=1e-5", "schedule.lr.end=9"),
+    "its shape": ("schedule.beta2.to=0.5", "schedule.beta2.end=9", "schedule.beta2.shape=linear"),
+    "the generator's rate": ("optim.lr_generator=1e-3",),
+    "the discriminator's rate": ("optim.lr_discriminator=1e-3",),
+    "mirrored images": ("data.flip=true",),
+}
+
+
+@pytest.mark.parametrize("overrides", OTHER_TRAINING.values(), ids=OTHER_TRAINING)
+def test_trainings_that_differ_in_a_younger_key_are_told_apart(overrides: tuple[str, ...], make: Make) -> None:
+    make("experiment=table1_stable", "loss=rasgan", value=40.0)
+    make("experiment=table1_stable", "loss=rasgan", *overrides, "seed=2", value=30.0)
+    (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
+    cells = [cell for column in table.columns for cell in column.cells.values()]
+    assert sorted(cell.values for cell in cells if cell.seeds) == [[30.0], [40.0]]
+    (key, value), *_ = (override.split("=") for override in overrides)
+    assert f", by {key}" in table.title
+    kinds = {"true": "True", "1e-3": "0.001", "1e-5": "1e-05", "1000": "1000.0"}
+    assert any(row.startswith(kinds.get(value, value)) for row in table.rows)
+    (table,) = make_tables(find_runs([Path("outputs")]), "table1")
+    found = {row: cell.values for row, cell in table.columns[0].cells.items() if cell.values}
+    if "ema.half_life=1000" not in overrides:  # what the paper has no cell for
+        assert found == {"rasgan": [40.0]}
+        assert any("its settings are in no cell of this table" in note for note in table.notes)
+        return
+    one, two = found
+    assert (one, found) == ("rasgan", {"rasgan": [40.0], two: [30.0]})
+    assert two.startswith("rasgan with ema.half_life=1000.0")
+    assert ("schedule.half_life.to=50.0" in two) == (len(overrides) > 1)
+    assert (table.columns[0].cells["rasgan"].paper, table.columns[0].cells[two].paper) == (31.98, None)
+
+
+def test_several_penalties_and_other_parts_are_other_losses(make: Make) -> None:
+    for seed, weights in ((1, [10.0, 1.0]), (2, [10.0, 2.0])):
+        folder = make("experiment=table1_stable", "loss=rsgan_gp", f"seed={seed}", value=40.0)
+        content = json.loads((folder / "result.json").read_text())
+        content["config"]["loss"] |= {"penalty": ["gp", "maxgp"], "penalty_weight": weights}
+        (folder / "result.json").write_text(json.dumps(content))
+    make("experiment=table1_stable", "loss=rsgan_gp", value=40.0)
+    make("experiment=table1_stable", "loss=rsgan_gp", "loss.penalty_norm=l1", value=40.0)
+    rows = [
+        "rsgan_gp",
+        "rsgan_gp with penalty=[gp,maxgp]",
+        "rsgan_gp with penalty=[gp,maxgp], penalty_weight=[10.0,2.0]",
+        "rsgan_gp with penalty_norm=l1",
+    ]
+    assert sorted(run.row for run in find_runs([Path("outputs")])) == rows
+    (table,) = make_tables(find_runs([Path("outputs")]), "table1")
+    assert [row for row in table.rows if table.columns[0].cells[row].values] == rows
+    (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
+    assert [len(cell.values) for column in table.columns for cell in column.cells.values() if cell.seeds] == [1] * 4
+
+
+# --- averaged generators ----------------------------------------------------------------------------------------------
+
+
+def with_average(folder: Path, value: float, **protocol: object) -> Path:
+    """Its result.json as if the averaged generator had been scored too."""
+    content = json.loads((folder / "result.json").read_text())
+    ((name, summary),) = content["scores"].items()
+    settings = {key: v for key, v in content["protocol"][name].items() if key not in ("rank_deficient", "fingerprint")}
+    scored = Protocol(**settings | {"generator": "ema"} | protocol)
+    end = summary["history"][-1][0]
+    entry = {"iteration": end, "value": value}
+    history = [*summary["history"][:-1], [end, value]]
+    content["scores"][scored.score_name] = {**summary, "final": entry, "best": entry, "history": history}
+    content["protocol"][scored.score_name] = scored.as_dict()
+    (folder / "result.json").write_text(json.dumps(content))
+    return folder
+
+
+AVERAGED = ("experiment=table1_stable", "ema.half_life=1000")
+
+
+@pytest.fixture
+def averaged(make: Make) -> None:
+    """Two losses whose averages are the better ones, and one without an average."""
+    for loss, raw, value in (("sgan", 40.0, 31.0), ("rasgan", 33.0, 32.0)):
+        with_average(make(*AVERAGED, f"loss={loss}", value=raw), value)
+    make("experiment=table1_stable", "loss=lsgan", value=29.0)
+
+
+@pytest.mark.parametrize("kind", ["auto", "sweep"])
+def test_averaged_generators_have_a_table_of_their_own(kind: str, averaged: None, rgan_table: Callable) -> None:
+    status, out, _ = rgan_table("outputs", "--table", kind, "--format", "json")
+    assert status == 0
+    raw, ema = json.loads(out)
+    assert (raw["score"], ema["score"]) == ("fid", "fid_ema")
+    assert "generator" not in raw["protocol"]
+    assert ema["protocol"]["generator"] == "ema"
+    values = [
+        {row: c["values"] for col in t["columns"] for row, c in col["cells"].items() if c["values"]} for t in (raw, ema)
+    ]
+    assert values == [{"sgan": [40.0], "rasgan": [33.0], "lsgan": [29.0]}, {"sgan": [31.0], "rasgan": [32.0]}]
+    assert ema["notes"][0] == "scores of averaged generators (ema.half_life); those that were trained are above"
+    assert raw["beside_paper"] == (kind == "auto")
+    assert not ema["beside_paper"]
+    assert not any("left out" in note for table in (raw, ema) for note in table["notes"])
+
+
+def test_the_paper_s_tables_are_of_generators_that_are_trained(averaged: None, rgan_table: Callable) -> None:
+    (table,) = json.loads(rgan_table("outputs", "--table", "table1", "--format", "json")[1])
+    cells = table["columns"][0]["cells"]
+    assert (cells["sgan"]["mean"], cells["sgan"]["paper"], cells["rasgan"]["mean"]) == (40.0, 40.64, 33.0)
+
+
+@pytest.mark.parametrize("form", ["markdown", "csv", "latex", "html"])
+def test_in_every_format_the_average_is_named(
+    form: str, averaged: None, make: Make, rgan_table: Callable, capsys: pytest.CaptureFixture
+) -> None:
+    for place, colour in (("samples", "red"), ("samples_ema", "blue")):
+        path = Path("outputs") / "run_000" / place / "iter_100000.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), colour).save(path)
+    _, out, _ = rgan_table("outputs", "--format", form)
+    assert out.index("40.0") < out.index("fid\\_ema" if form == "latex" else "fid_ema")
+    assert out.rindex("31.0") > out.index("fid\\_ema" if form == "latex" else "fid_ema")
+    if form == "markdown":
+        assert "31.00" in out  # an FID, with two decimals
+    if form == "html":
+        assert "<h1>Tables of 3 runs</h1>" in out
+        one, two = (base64.b64decode(code) for code in re.findall(r"data:image/png;base64,([^\"]+)", out))
+        assert [Image.open(io.BytesIO(code)).getpixel((0, 0)) for code in (one, two)] == [(255, 0, 0), (0, 0, 255)]
+    status, _, err = rgan_table("outputs", "--format", form, "--out", "out")
+    assert (status, err) == (0, "rgan-table: 2 tables of 3 runs: out\n")
+
+
+def test_an_average_is_never_taken_for_what_it_averages(make: Make) -> None:
+    """Whatever the file calls the score, and even where nothing else was scored."""
+    make("data=demo", "loss=sgan", value=40.0)
+    folder = make("data=demo", "loss=rasgan", "ema.half_life=1000", value=5.0)
+    content = json.loads((folder / "result.json").read_text())
+    content["protocol"]["fid"]["generator"] = "ema"
+    (folder / "result.json").write_text(json.dumps(content))
+    raw, ema = make_tables(find_runs([Path("outputs")]), "sweep")
+    assert [cell.values for column in raw.columns for cell in column.cells.values()] == [[40.0]]
+    assert f"left out: {folder.name} (has no fid)" in raw.notes
+    assert [cell.values for column in ema.columns for cell in column.cells.values()] == [[5.0]]
+
+
+def test_averages_under_other_protocols_are_left_out_and_named(make: Make) -> None:
+    for seed in (1, 2):
+        with_average(make("data=demo", "ema.half_life=1000", f"seed={seed}", value=40.0), 30.0)
+    stranger = with_average(make("data=demo", "ema.half_life=1000", "seed=3", value=40.0), 1.0, num_samples=10)
+    unscored = make("data=demo", "ema.half_life=1000", "seed=4", value=40.0)
+    content = json.loads(Path("outputs/run_000/result.json").read_text())
+    content["diversity"] = {"iteration": 100_000, "pixel_sd": 0.001, "real_pixel_sd": 0.2}
+    Path("outputs/run_000/result.json").write_text(json.dumps(content))
+    raw, ema = make_tables(find_runs([Path("outputs")]), "sweep")
+    told = [[note for note in table.notes if "run_000: collapsed" in note] for table in (raw, ema)]
+    assert list(map(len, told)) == [1, 0]  # how much the average's images vary is not measured
+    assert raw.columns[0].cells["rasgan"].values == [40.0] * 4
+    assert ema.columns[0].cells["rasgan"].values == [30.0] * 2
+    for run, reason in ((stranger, "num_samples 10, not 50000"), (unscored, "has no fid_ema")):
+        assert f"left out: {run.name} ({reason})" in ema.notes
+
+
 def other_protocol(folder: Path, score: str, value: float, iteration: int = 100_000, **protocol: object) -> None:
     """A score that the run had under another protocol, before it went on under its present one."""
     content = json.loads((folder / "result.json").read_text())
@@ -812,6 +972,14 @@ MALFORMED = [
     ("protocol.fid.metric", "mean", 'protocol.fid.metric is "mean", not one of frechet, kernel, modes, '),
     ("protocol.fid.num_real", "many", 'protocol.fid.num_real is "many"'),
     ("protocol.fid.rank_deficient", None, "protocol.fid.rank_deficient is null, not true or false"),
+    ("protocol.fid.generator", "both", 'protocol.fid.generator is "both", not raw or ema'),
+    ("protocol.fid.generator", None, "protocol.fid.generator is null, not a text"),
+    ("config.loss.penalty", [3], "config.loss.penalty.0 is 3, not a text"),
+    ("config.loss.penalty", None, "config.loss.penalty is null, not a text"),
+    ("config.loss.penalty_weight", [1, "x"], 'config.loss.penalty_weight.1 is "x", not a number'),
+    ("config.ema", None, "config.ema is null, not an object"),
+    ("config.ema.half_life", [1], "config.ema.half_life is a list, not a single value"),
+    ("config.schedule.lr", "down", 'config.schedule.lr is "down", not an object'),
     ("protocol.fid.more", {"deep": 1}, "protocol.fid.more is an object, not a single value"),
     ("config", "…", "config is missing"),
     ("config", [[[[[[]]]]]], "config.0.0.0.0 is a list, not a single value"),

@@ -4,7 +4,7 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,10 @@ import rgan_bench
 from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import config_dir, validate
 from rgan_bench.errors import UserError
+from rgan_bench.gan.networks import build_networks
 from rgan_bench.runs import checkpoint
 from rgan_bench.runs.checkpoint import KEYS, last_checkpoint, load_checkpoint, load_generator, save_checkpoint
+from rgan_bench.runs.experiment import run_experiment
 from rgan_bench.scoring.protocol import Protocol, ScoreHistory
 from rgan_bench.training.state import TrainState
 from tests.conftest import TINY
@@ -54,6 +56,49 @@ def test_generator_samples_as_it_did(content: dict, tmp_path: Path, tiny_config:
         assert not any(parameter.requires_grad for parameter in generator.parameters())
         torch.testing.assert_close(generator(z), wanted)
     assert last_checkpoint(tmp_path) == tmp_path / "checkpoints" / "last.pt"
+
+
+def test_the_average_is_loaded_where_there_is_one(tmp_path: Path, tiny_config: Tiny) -> None:
+    """Equal to an independent recomputation from the weights after each iteration."""
+    config = tiny_config("ema.half_life=20", "train.checkpoint_every=1", "fid.every=null")
+    run_experiment(config)
+    (folder,) = Path("outputs").iterdir()
+    raw = [TrainState.new(config, torch.device("cpu")).generator.project.weight.detach()]
+    raw += [load_generator(folder / "checkpoints" / f"iter_{n:06d}.pt").project.weight for n in range(1, 5)]
+    beta, mean = 0.5 ** (8 / 20), raw[0].double()
+    for weight in raw[1:]:
+        mean = beta * mean + (1 - beta) * weight.double()
+    averaged = rgan_bench.load_generator(folder, ema=True)
+    torch.testing.assert_close(averaged.project.weight.double(), mean, rtol=1e-5, atol=1e-7)
+    assert torch.equal(load_generator(folder).project.weight, raw[-1])
+    assert not averaged.training
+    assert not averaged.project.weight.requires_grad
+
+
+def test_without_an_average_one_line_says_so(content: dict, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "a.pt", content)
+    with pytest.raises(UserError, match=r"a\.pt: has no averaged generator, .* ema\.half_life=0; leave out") as refusal:
+        load_generator(tmp_path / "a.pt", ema=True)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("other", [None, {}, {"project.weight": "x"}, "…", "of width 3"], ids=str)
+def test_an_average_that_is_something_else_is_refused(other: object, tmp_path: Path, tiny_config: Tiny) -> None:
+    config = tiny_config("ema.half_life=20")
+    state = TrainState.new(config, torch.device("cpu"))
+    content = copy.deepcopy({**state.state_dict(), "config": asdict(config)})
+    if other == "of width 3":
+        other = build_networks(replace(config.arch, width=3), seed=0)[0].state_dict()
+    content["generator_ema"] = other
+    if other == "…":
+        del content["generator_ema"]
+    save_checkpoint(tmp_path / "a.pt", content)
+    with pytest.raises(UserError, match="its averaged generator is not the arch=cnn32 of width 2") as refusal:
+        load_generator(tmp_path / "a.pt", ema=True)
+    assert "\n" not in str(refusal.value)
+    load_generator(tmp_path / "a.pt")
+    with pytest.raises((RuntimeError, ValueError)):
+        state.load_state_dict(load_checkpoint(tmp_path / "a.pt"))
 
 
 class Malicious:

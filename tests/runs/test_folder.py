@@ -18,7 +18,7 @@ from rgan_bench.config.validate import known_keys
 from rgan_bench.errors import UserError
 from rgan_bench.files import write_atomically, write_text_atomically
 from rgan_bench.runs.folder import RunFolder
-from rgan_bench.scoring.protocol import Protocol, ScoreHistory
+from rgan_bench.scoring.protocol import Protocol, ScoreHistory, is_fid
 from tests.conftest import GOLDEN
 
 Compose = Callable[..., Config]
@@ -231,8 +231,28 @@ def test_whatever_decides_a_score_is_in_its_fingerprint() -> None:
         {"batch_size": 6},
         {"data": "abd"},
         {"metric": "kernel"},
+        {"generator": "ema"},
     ]
     assert len({protocol(**change).fingerprint for change in [{}, *changes]}) == len(changes) + 1
+
+
+def test_of_the_trained_generator_a_protocol_is_as_it_was_before_there_was_another() -> None:
+    """Fingerprints stand in everybody's files."""
+    raw, averaged = protocol(), protocol(generator="ema")
+    assert raw.fingerprint == "f757a2bbbe66"
+    assert "generator" not in raw.as_dict()
+    assert averaged.as_dict() == {
+        **raw.as_dict(), "generator": "ema", "fingerprint": averaged.fingerprint,
+    }  # fmt: skip
+    for each in (raw, averaged):
+        assert ScoreHistory.from_dict(json.loads(json.dumps(ScoreHistory(each).as_dict()))).protocol == each
+    names = [
+        protocol(features=f, metric=m, generator="ema").score_name
+        for f in ("inception", "pixels")
+        for m in ("frechet", "kernel")
+    ]
+    assert names == ["fid_ema", "kid_ema", "fd_pixels_ema", "kd_pixels_ema"]
+    assert [is_fid(name) for name in ("fid", *names)] == [True, True, False, False, False]
 
 
 def test_only_inception_features_give_an_fid() -> None:

@@ -11,10 +11,10 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from rgan_bench import register
 from rgan_bench.cli import fid, table, train
 from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import validate
+from rgan_bench.plugins import forget_plugins
 from rgan_bench.report.cells import Cell, Column, Seed, finish
 from rgan_bench.runs.experiment import run_experiment
 from scripts import toy_figure
@@ -145,10 +145,26 @@ def test_points_of_a_plugin(rgan_train: Callable) -> None:
         # Where a config file alone names the plugin, it is loaded when the config is validated.
         config = result_in("outputs")["config"]
         config["fid"]["features"] = None
-        register.forget_plugins()
+        forget_plugins()
         assert validate(OmegaConf.create(config)).fid.features == ["points"]
     finally:
-        register.forget_plugins()
+        forget_plugins()
+
+
+def test_the_average_of_a_generator_of_points(compose_config: Callable[..., Config], run_command: Callable) -> None:
+    result = run_experiment(compose_config(*TOY, "ema.half_life=20"))
+    averaged = [f"{name}_ema" for name in NAMES]
+    assert set(result["scores"]) == {*NAMES, *averaged}
+    assert result["protocol"]["modes_ema"]["metric"] == "modes"
+    folder = folder_in("outputs")
+    assert len(list((folder / "samples_ema").iterdir())) == len(list((folder / "samples").iterdir())) == 3
+    status, out, _ = run_command(fid.main, folder, "--ema", "--json")
+    assert status == 0
+    for row in json.loads(out):
+        assert row["value"] == pytest.approx(result["scores"][row["score"]]["final"]["value"])
+    assert {row["score"] for row in json.loads(out)} >= set(averaged)
+    status, out, _ = run_command(table.main, "outputs")
+    assert (status, "wasserstein at 4 iterations" in out, "wasserstein_ema" in out) == (0, True, True)
 
 
 def test_a_sweep_its_table_and_its_figure(rgan_train: Callable, run_command: Callable) -> None:

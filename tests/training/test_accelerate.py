@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from rgan_bench import register
 from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import group_options
 from rgan_bench.data.load import load_data
@@ -19,17 +20,27 @@ from rgan_bench.training.state import TrainState
 CPU = torch.device("cpu")
 Tiny = Callable[..., Config]
 NETWORKS = ("generator", "discriminator")
+AVERAGE = "generator_ema"
 
 
-def trained(config: Config, mode: str, iterations: int, device: torch.device = CPU, saved: dict | None = None) -> dict:
+def trained(
+    config: Config,
+    mode: str,
+    iterations: int,
+    device: torch.device = CPU,
+    saved: dict | None = None,
+    steepness: float = 1.0,
+) -> dict:
     """The state after so many iterations under one acceleration, and what the last one measured.
 
     In float64: Adam's first steps are the signs of gradients, and in float32 rounding decides those near zero.
     """
     accelerator = Accelerator(mode, device)
     state = TrainState.new(config, device, plain=accelerator.plain)
-    for network in (state.generator, state.discriminator):
+    for network in (*state.generators().values(), state.discriminator):
         network.double().register_forward_pre_hook(lambda module, inputs: tuple(each.double() for each in inputs))
+    with torch.no_grad():  # penalties from one side are zero where no gradient is larger than one
+        state.discriminator.judge.weight.mul_(steepness)
     if saved is not None:
         state.load_state_dict(saved)
     config.train.iterations = iterations
@@ -39,7 +50,7 @@ def trained(config: Config, mode: str, iterations: int, device: torch.device = C
 
 
 def assert_close(one: dict, two: dict) -> None:
-    for name in NETWORKS:
+    for name in (*NETWORKS, *([AVERAGE] if AVERAGE in one else [])):
         for key, value in one[name].items():
             torch.testing.assert_close(value, two[name][key], check_stride=False, rtol=1e-6, atol=1e-8)
     for name, value in one["measured"].items():
@@ -63,6 +74,25 @@ def test_what_a_cpu_gets_changes_nothing_but_rounding(
     assert len(products) >= 3 * (2 * 7 + 4)  # real, fake and what the generator learns from, in every iteration
     assert (plain["ran"], fast["ran"]) == ("none", "layout")
     assert_close(plain, fast)
+
+
+PENALTIES = [name for name in register.names("penalty") if name != "none"]
+SCHEDULES = (
+    *("schedule.lr.to=1e-5", "schedule.lr.end=3", "schedule.beta1.to=0", "schedule.beta1.end=2"),
+    *("schedule.beta2.to=0.9", "schedule.beta2.end=3", "ema.half_life=10", "schedule.half_life.to=100"),
+    *("schedule.half_life.end=3", "optim.lr_generator=1e-3", "optim.lr_discriminator=5e-4"),
+)
+
+
+@pytest.mark.parametrize("penalty", [*PENALTIES, "[r1,dragan,lecam]"])
+def test_every_penalty_with_an_average_and_schedules_under_what_a_cpu_gets(penalty: str, tiny_config: Tiny) -> None:
+    scheduled = () if "[" in penalty else ("schedule.penalty_weight.to=0", "schedule.penalty_weight.end=4")
+    config = tiny_config("loss=rsgan", f"loss.penalty={penalty}", "arch.width=4", *SCHEDULES, *scheduled)
+    steepness = {"lp": 1e4, "magan": 2e4}.get(penalty, 1.0)
+    plain, fast = (trained(config, mode, 3, steepness=steepness) for mode in ("none", "auto"))
+    assert (plain["ran"], fast["ran"]) == ("none", "layout")
+    assert_close(plain, fast)
+    assert plain["measured"]["loss/penalty"] > 0
 
 
 def test_plain_is_plain(tiny_config: Tiny) -> None:
@@ -114,6 +144,11 @@ GPU_SETUPS = {
     "n_d 3": ("loss=wgangp", "optim.n_d=3"),
     "batch norm in D": ("experiment=table2_lr1e-3", "loss=rahinge"),
     "dcgan, pac 2": ("data.image_size=64", "arch=dcgan64", "arch.pac=2", "train.batch_size=4", "loss=rasgan_gp"),
+    "snresnet32": ("loss=hinge", "arch=snresnet32"),
+    "r3gan32": ("loss=rsgan_r1r2", "arch=r3gan32"),
+    "average and schedules": SCHEDULES,
+    "penalty's schedule": ("loss=wgangp", "schedule.penalty_weight.to=0", "schedule.penalty_weight.end=15"),
+    **{f"penalty {name}": (f"loss.penalty={name}",) for name in [*PENALTIES, "[r1,dragan,lecam]"]},
     **{loss: (f"loss={loss}",) for loss in group_options("loss") if loss != "spectral_sgan"},
 }
 

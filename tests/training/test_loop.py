@@ -12,7 +12,7 @@ from rgan_bench.config.validate import group_options
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.data.load import load_data
 from rgan_bench.gan.losses import get_loss
-from rgan_bench.gan.penalties import Weighted
+from rgan_bench.gan.penalties import Penalties
 from rgan_bench.gan.steps import discriminator_step, generator_step, pack
 from rgan_bench.scoring.sampling import sample
 from rgan_bench.training.loop import train
@@ -52,6 +52,11 @@ SETUPS = {
     "rasgan": (),
     "wgangp": ("loss=wgangp", "optim.n_d=3"),
     "dcgan with pac 2": (*DCGAN, "train.batch_size=4"),
+    "average, schedules, memory and noise": (
+        *("loss=rsgan", "loss.penalty=[r1,lecam,dragan,ar1r2]", "ema.half_life=20", "schedule.half_life.to=5"),
+        *("schedule.half_life.end=4", "schedule.lr.to=1e-5", "schedule.lr.end=3", "schedule.beta2.to=0.9"),
+        *("schedule.beta2.end=4", "optim.lr_discriminator=1e-3"),
+    ),
     "unstable": ("arch.spectral_norm=false", "arch.batch_norm=both", "loss=hinge"),
 }
 
@@ -84,6 +89,30 @@ def test_resuming_is_bitwise_for_odd_shapes_too(case: int, tiny_config: Tiny) ->
     resumed = TrainState.new(config, CPU)
     resumed.load_state_dict(trained(config, stop).state_dict())
     assert_same_state(trained(config, 36, resumed), trained(config, 36))
+
+
+@pytest.mark.parametrize("norm", ["generator", "none"])
+def test_the_average_is_that_of_the_weights_after_each_iteration(norm: str, tiny_config: Tiny) -> None:
+    """Recomputed in float64; an iteration takes batch_size × pac images. Turning it on changes nothing else."""
+    config = tiny_config("ema.half_life=50", "arch.pac=2", f"arch.batch_norm={norm}", "train.iterations=6")
+    state, without = TrainState.new(config, CPU), TrainState.new(config, CPU)
+    without.ema = None
+    beta = 0.5 ** (8 * 2 / 50)
+    wanted = {key: value.double().clone() for key, value in state.generator.state_dict().items()}
+    data, parameters = load_data(config.data, config.limits), dict(state.generator.named_parameters())
+    for _ in train(state, data, config):
+        for key, value in state.generator.state_dict().items():
+            mean = beta * wanted[key] + (1 - beta) * value.double()
+            wanted[key] = mean if key in parameters else value.double()  # running statistics are taken over
+    for key, value in state.ema.state_dict().items():
+        torch.testing.assert_close(value.double(), wanted[key], rtol=1e-5, atol=1e-7)
+    assert not torch.equal(state.ema.project.weight, state.generator.project.weight)
+    trained(config, 6, without)
+    saved = state.state_dict()
+    del saved["generator_ema"]
+    assert set(saved) == set(without.state_dict())
+    pairs = zip(tensors_of(saved), tensors_of(without.state_dict()), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
 
 
 @pytest.mark.parametrize("name", ["rasgan", "sgan", "rsgan_gp"])
@@ -138,6 +167,11 @@ def test_steps_are_adam_on_the_losses(name: str, tiny_config: Tiny) -> None:
         (("loss=rasgan", "optim.n_d=3"), 8),
         (("loss=wgangp",), 4),  # real, fake, mixed; fake
         (("loss=rsgan", "loss.penalty=r1r2"), 4),  # real, fake; fake, real: the penalty takes the logits that are there
+        (("loss=rsgan", "loss.penalty=[r1,r2,lecam]"), 4),
+        (("loss=rsgan", "loss.penalty=[gp,magan]"), 5),  # one at the points that both look at
+        (("loss=rsgan", "loss.penalty=dragan"), 5),
+        (("loss=rsgan", "loss.penalty=ar1r2"), 6),  # shifted reals, shifted fakes
+        (("loss=rsgan", "loss.penalty=gp", "loss.penalty_points=[real,near]"), 5),
     ],
 )
 def test_power_iterations_are_as_many_as_separate_passes(
@@ -185,14 +219,14 @@ def test_the_gradient_penalty_is_on_stacks(tiny_config: Tiny) -> None:
     config = tiny_config(*DCGAN, "loss=wgangp", "train.batch_size=3", "train.iterations=1")
     seen = []
 
-    class Watch(Weighted):
+    class Watch(Penalties):
         def __call__(
-            self, discriminator: object, real: torch.Tensor, fake: torch.Tensor, u: torch.Tensor, logits: dict
+            self, discriminator: object, real: torch.Tensor, fake: torch.Tensor, u: torch.Tensor, **others: object
         ) -> torch.Tensor:
             seen.append((real.shape, fake.shape, u.shape))
             return real.new_zeros(())
 
-    watch = Watch("none", 0.0)
+    watch = Watch()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rgan_bench.training.loop.loss_of", lambda config: replace(get_loss("wgangp"), penalty=watch))

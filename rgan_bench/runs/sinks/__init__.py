@@ -16,7 +16,7 @@ class Sink(Protocol):
         """Numbers of one iteration: losses, gradient norms, rates."""
 
     def images(self, iteration: int, path: Path) -> None:
-        """A sample grid, as a PNG file."""
+        """A sample grid, as a PNG file; that of an averaged generator lies in `samples_ema`."""
 
     def scores(self, iteration: int, values: Values) -> None:
         """Score's name, as people read it → value."""
