@@ -44,6 +44,8 @@ def judge(
                 history.add(iteration, values[name])
             state.scores[history.protocol.fingerprint] = history
             scores[score_label(name, history.protocol.as_dict())] = history.entries[-1][1]
+    if scores and all(taken["iteration"] != iteration for taken in state.score_seconds):
+        state.score_seconds.append({"iteration": iteration, "training_seconds": state.training_seconds})
     return scores
 
 

@@ -17,6 +17,7 @@ from rgan_bench.runs.folder import RunFolder
 from rgan_bench.runs.health import GRID, Tolerated, pairwise_sd
 from rgan_bench.runs.parts import Parts
 from rgan_bench.runs.provenance import versions
+from rgan_bench.training.state import TrainState
 
 
 class Record:
@@ -87,6 +88,7 @@ def result_of(config: Config, parts: Parts, wall_seconds: float) -> dict[str, An
         "scores_under_other_protocols": [
             {"score": h.protocol.score_name, "protocol": h.protocol.as_dict(), **h.summary()} for h in others
         ],
+        "scored_at": scored_at(config, state),
         "failed_scores": state.failed_scores,
         "diverged": state.diverged,
         "diversity": state.diversity and {**state.diversity, "real_pixel_sd": real_diversity(data)},
@@ -108,6 +110,20 @@ def result_of(config: Config, parts: Parts, wall_seconds: float) -> dict[str, An
         "training_seconds": state.training_seconds,
         "iterations_per_second": state.iteration / state.training_seconds if state.training_seconds else None,
     }
+
+
+def scored_at(config: Config, state: TrainState) -> list[dict[str, Any]]:
+    """What had been spent when each score was taken. Of scores by earlier versions the seconds are not known."""
+    seconds = {taken["iteration"]: taken["training_seconds"] for taken in state.score_seconds}
+    return [
+        {
+            "iteration": iteration,
+            "discriminator_steps": iteration * config.optim.n_d,
+            "images": iteration * config.optim.n_d * config.train.batch_size * config.arch.pac,
+            "training_seconds": seconds.get(iteration),
+        }
+        for iteration in sorted({at for history in state.scores.values() for at, _ in history.entries})
+    ]
 
 
 def real_diversity(data: ImageDataset) -> float | None:

@@ -28,6 +28,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 NUMBER = (int, float)
 ENTRIES: dict[str, dict[str, Any]] = {
     "failed_scores": {"iteration": int, "reason": str},
+    "score_seconds": {"iteration": int, "training_seconds": NUMBER},
     "diverged": {"iteration": int, "not_finite": list},
     "diversity": {"iteration": int, "pixel_sd": NUMBER},
 }
@@ -45,6 +46,7 @@ class TrainState:
         training_seconds: spent in iterations, over all sessions.
         wall_seconds: spent altogether, over all sessions.
         failed_scores: {iteration, reason} of each score that could not be had.
+        score_seconds: {iteration, training_seconds} at which a score was taken.
         diverged: {iteration, not_finite} where a number was first seen not to be finite.
         diversity: {iteration, pixel_sd} of the newest sample grid.
     """
@@ -61,11 +63,12 @@ class TrainState:
     training_seconds: float = 0.0
     wall_seconds: float = 0.0
     failed_scores: list[dict[str, Any]] = field(default_factory=list)
+    score_seconds: list[dict[str, Any]] = field(default_factory=list)
     diverged: dict[str, Any] | None = None
     diversity: dict[str, Any] | None = None
 
     MODULES = ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer")
-    PLAIN = ("training_seconds", "wall_seconds", "failed_scores", "diverged", "diversity")
+    PLAIN = ("training_seconds", "wall_seconds", "failed_scores", "score_seconds", "diverged", "diversity")
 
     @classmethod
     def new(cls, config: Config, device: torch.device, *, plain: bool = False) -> "TrainState":
@@ -176,7 +179,7 @@ def settled(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
 def _is_of_its_kind(name: str, value: Any) -> bool:
     if name not in ENTRIES:
         return isinstance(value, NUMBER) and math.isfinite(value)
-    if name == "failed_scores":
+    if name in ("failed_scores", "score_seconds"):
         return isinstance(value, list) and all(_has(entry, ENTRIES[name]) for entry in value)
     return value is None or _has(value, ENTRIES[name])
 
@@ -185,6 +188,7 @@ def _has(entry: Any, kinds: dict[str, Any]) -> bool:
     return (
         isinstance(entry, dict)
         and all(isinstance(entry.get(key), kind) for key, kind in kinds.items())
+        and all(math.isfinite(value) for value in entry.values() if isinstance(value, NUMBER))
         and all(isinstance(name, str) for name in entry.get("not_finite", []))
     )
 

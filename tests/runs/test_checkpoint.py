@@ -358,6 +358,11 @@ UNFIT: dict[str, tuple[Callable[[dict], object], str]] = {
     "a failed score of nothing": (lambda saved: saved["failed_scores"].append(None), "failed_scores is of another"),
     "failed scores by name": (lambda saved: saved.update(failed_scores={}), "failed_scores is of another kind"),
     "a failed score at no time": (lambda saved: saved["failed_scores"][0].pop("iteration"), "failed_scores is of"),
+    "a score at no time": (lambda saved: saved.update(score_seconds=[{"iteration": 1}]), "score_seconds is of another"),
+    "a score in NaN": (
+        lambda saved: saved.update(score_seconds=[{"iteration": 1, "training_seconds": float("nan")}]),
+        "score_seconds is of another kind",
+    ),
     "diverged": (lambda saved: saved.update(diverged=True), "diverged is of another kind: True"),
     "diverged in nothing": (lambda saved: saved["diverged"].update(not_finite=[1]), "diverged is of another kind"),
     "diversity": (lambda saved: saved["diversity"].update(pixel_sd="x"), "diversity is of another kind"),

@@ -13,6 +13,7 @@ from rgan_bench.config.schema import Config
 from rgan_bench.errors import UserError
 from rgan_bench.runs.experiment import Experiment, run_experiment
 from rgan_bench.runs.judge import judge
+from rgan_bench.runs.record import scored_at
 from rgan_bench.runs.standing import answer
 from rgan_bench.scoring.scorer import Scorer
 from rgan_bench.sweeps.outcomes import Sweep
@@ -22,7 +23,7 @@ from tests.conftest import TINY
 Tiny = Callable[..., Config]
 NAMES = ["fd_pixels", "fd_pixels_ema"]
 # What differs between any two runs, and what must differ between one with the average and one without.
-TIMES = ("wall_seconds", "training_seconds", "iterations_per_second", "config", "identity")
+TIMES = ("wall_seconds", "training_seconds", "scored_at", "iterations_per_second", "config", "identity")
 
 
 def folder_in(root: str) -> Path:
@@ -168,3 +169,24 @@ def test_leftovers_are_cleared_there_too(tiny_config: Tiny) -> None:
     config.train.iterations = 3
     run_experiment(config)
     assert not left.exists()
+
+
+def test_what_had_been_spent_at_each_score_is_told_and_outlasts_a_resume(tiny_config: Tiny) -> None:
+    settings = ("optim.n_d=3", "arch.pac=2", "output_root=spent")
+    run_experiment(tiny_config(*settings))
+    first = run_experiment(tiny_config(*settings, "train.iterations=6"))["scored_at"]
+    assert [(at["iteration"], at["discriminator_steps"], at["images"]) for at in first] == [
+        (0, 0, 0), (2, 6, 96), (4, 12, 192), (6, 18, 288),
+    ]  # fmt: skip
+    seconds = [at["training_seconds"] for at in first]
+    assert seconds[0] == 0
+    assert seconds == sorted(seconds)
+    assert len(set(seconds)) == 4
+    experiment = Experiment(tiny_config(*settings, "train.iterations=6"))
+    experiment.resume()
+    experiment.state.score_seconds = experiment.state.score_seconds[2:]  # as if earlier ones were by an earlier version
+    assert [at["training_seconds"] for at in scored_at(experiment.config, experiment.state)] == [
+        None,
+        None,
+        *seconds[2:],
+    ]
