@@ -113,6 +113,11 @@ def read_run(path: Path) -> Run:
             read_score(other["score"].text(), other, other["protocol"])
             for other in result.each("scores_under_other_protocols")
         ],
+        seconds={
+            one["iteration"].iteration(): spent.number()
+            for one in result.each("scored_at")
+            if (spent := one.optional("training_seconds")) is not None
+        },
         failed=[(one["iteration"].iteration(), one["reason"].text()) for one in result.each("failed_scores")],
         diverged=(diverged["iteration"].iteration(), [name.text() for name in diverged["not_finite"].entries()])
         if diverged

@@ -57,6 +57,7 @@ class Run:
         config: nested, with at least the keys that decide the training, rightly typed.
         scores: name → the score under the run's present protocol.
         others: scores under protocols that it had before.
+        seconds: iteration at which it was scored → seconds of training until then, where they are known.
         failed: (iteration, reason) of each score that could not be had.
         diverged: (iteration, what was not finite).
         diversity: (iteration, pixel SD of the grid, that of real images).
@@ -73,6 +74,7 @@ class Run:
     config: dict[str, Any]
     scores: dict[str, Score]
     others: list[Score] = field(default_factory=list)
+    seconds: dict[int, float] = field(default_factory=dict)
     failed: list[tuple[int, str]] = field(default_factory=list)
     diverged: tuple[int, list[str]] | None = None
     diversity: tuple[int, float, float | None] | None = None
