@@ -7,7 +7,7 @@ from typing import Any
 
 from rgan_bench.console import RANK_DEFICIENT, score_label
 from rgan_bench.report.runs import Run
-from rgan_bench.report.significance import compare_pairs
+from rgan_bench.report.statistics import PairTest, compare_table
 from rgan_bench.scoring.protocol import HIGHER_IS_BETTER
 
 
@@ -32,7 +32,8 @@ class Cell:
     Attributes:
         seeds: a run each.
         paper: what the paper printed; None: nothing, or nothing that may be compared.
-        best: whether the mean is the best of the column, among the cells in which every seed has a value.
+        best: whether its mean is the best of the column, or not significantly worse, among the cells in which every
+            seed has a value.
     """
 
     seeds: list[Seed] = field(default_factory=list)
@@ -42,6 +43,10 @@ class Cell:
     @property
     def runs(self) -> list[Run]:
         return [seed.run for seed in self.seeds]
+
+    @property
+    def seed_values(self) -> list[tuple[int, float | None]]:
+        return [(seed.run.seed, seed.value) for seed in self.seeds]
 
     @property
     def values(self) -> list[float]:
@@ -72,9 +77,28 @@ class Cell:
 
 @dataclass
 class Column:
+    """One setting.
+
+    Attributes:
+        settings: what was set: swept key → value.
+        spread: whether its numbers are spreads: lower is better, whatever the score.
+        higher: whether a higher number is better.
+        leader: the row with the best mean, among the cells in which every seed has a value; None: there is none.
+        pairs: a test for each pair of rows with several seeds.
+    """
+
     title: str
     cells: dict[str, Cell]
-    pairs: list[dict[str, Any]] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    spread: bool = False
+    higher: bool = False
+    leader: str | None = None
+    pairs: list[PairTest] = field(default_factory=list)
+
+    def against(self, row: str) -> dict[str, PairTest]:
+        """Other row → its test against this one, as other − this."""
+        seen = [pair.seen_from(row) for pair in self.pairs if row in pair.pair]
+        return {pair.pair[0]: pair for pair in seen}
 
 
 @dataclass
@@ -86,6 +110,7 @@ class Table:
         protocol: of all its scores; empty: it has none.
         beside_paper: whether the paper's numbers stand beside ours.
         notes: for people: provenance, and what was left out and why.
+        down: what the rows are: "loss", or the key whose values they are.
     """
 
     name: str
@@ -96,11 +121,17 @@ class Table:
     beside_paper: bool
     protocol: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    down: str = "loss"
 
     @property
     def label(self) -> str:
         """The score's name, marked where it is biased."""
         return score_label(self.score, self.protocol) if self.protocol else self.score
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether columns are settings; those of table 3 are four numbers of the same runs."""
+        return not self.name.startswith("table3")
 
     @property
     def rank_deficient(self) -> bool:
@@ -151,35 +182,34 @@ def rank_note(score: str, protocol: dict[str, Any]) -> list[str]:
 
 
 def finish(columns: list[Column], protocol: dict[str, Any]) -> list[str]:
-    """Marks the best of each column and compares its rows; returns notes on better means that were passed over.
+    """Compares the rows of each column and marks the best; returns notes on better means that were passed over.
 
     Args:
         protocol: of all their scores.
     """
+    tests = compare_table([{row: cell.seed_values for row, cell in column.cells.items()} for column in columns])
     notes = []
-    for column in columns:
-        notes += mark_best(column, higher=protocol.get("metric") in HIGHER_IS_BETTER)
-        incomplete = {row for row, cell in column.cells.items() if cell.incomplete}
-        column.pairs = compare_pairs({row: cell.values for row, cell in column.cells.items()})
-        for pair in column.pairs:
-            pair["incomplete"] = not incomplete.isdisjoint(pair["pair"])
+    for column, pairs in zip(columns, tests, strict=True):
+        column.pairs = pairs
+        column.higher = protocol.get("metric") in HIGHER_IS_BETTER and not column.spread
+        notes += mark_best(column)
     return notes
 
 
-def mark_best(column: Column, *, higher: bool = False) -> list[str]:
-    """
-    Args:
-        higher: whether the highest mean is the best, not the lowest.
-    """
+def mark_best(column: Column) -> list[str]:
     means = {row: cell.mean for row, cell in column.cells.items() if cell.mean is not None}
     whole = {row: mean for row, mean in means.items() if not column.cells[row].incomplete}
     if len(means) < 2:
         return []
     if not whole:
         return [f"{column.title}: no best is marked, since seeds are missing everywhere"]
-    choose, than = (max, "higher") if higher else (min, "lower")
-    best = choose(whole, key=whole.__getitem__)
-    column.cells[best].best = True
+    choose, than = (max, "higher") if column.higher else (min, "lower")
+    best = column.leader = choose(whole, key=whole.__getitem__)
+    tests = column.against(best)
+    for row, mean in whole.items():
+        test = tests.get(row)
+        # Where no test is possible nothing can be said, and the mean alone decides.
+        column.cells[row].best = mean == whole[best] if test is None or test.p is None else not test.significant
     return [
         f"{column.title}: {row} has a {than} mean than {best}, but only from {len(column.cells[row].values)} of its "
         f"{len(column.cells[row].seeds)} seeds, and is not marked as the best"

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import asdict
 from typing import Any
 
 from rgan_bench.report.cells import Cell, Column, Table
@@ -179,4 +180,4 @@ def column_dict(column: Column) -> dict[str, Any]:
         }
         for row, cell in column.cells.items()
     }
-    return {"title": column.title, "cells": cells, "pairs": column.pairs}
+    return {"title": column.title, "cells": cells, "pairs": [asdict(pair) for pair in column.pairs]}

@@ -4,7 +4,6 @@ import base64
 import io
 import warnings
 from html import escape
-from typing import Any
 
 import matplotlib
 
@@ -15,6 +14,7 @@ from rgan_bench.report.cells import Column, Table, runs_shown
 from rgan_bench.report.formats import MISSING, cell_text, difference_text, header, number, printed_text
 from rgan_bench.report.parts import printable
 from rgan_bench.report.runs import Run
+from rgan_bench.report.statistics import PairTest
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --paper: #fff; --line: #d5d9de; --soft: #5b6570; --mark: #e6f2ea; }
@@ -82,7 +82,7 @@ def significance(table: Table) -> str:
     parts = [significance_of(column) for column in table.columns if column.pairs]
     if not parts:
         return ""
-    explanation = "Welch's t-test between seeds; p with Holm's correction over the pairs of a column."
+    explanation = "Paired t-test where seeds are shared, else Welch's; p with Holm's correction over the table."
     return f'<h3>Is the difference significant?</h3>\n<p class="note">{explanation}</p>\n{"".join(parts)}'
 
 
@@ -96,15 +96,14 @@ def significance_of(column: Column) -> str:
     )
 
 
-def significance_row(pair: dict[str, Any]) -> str:
-    one, two = pair["pair"]
-    t = MISSING if pair["t"] is None else f"{pair['t']:.2f}"
+def significance_row(pair: PairTest) -> str:
+    one, two = pair.pair
     texts = (
         f"{one} − {two}",
-        f"{pair['difference']:+.4g}",
-        t,
-        f"{pair['p_holm']:.3g}",
-        ("yes" if pair["significant"] else "no") + ", but seeds are missing" * pair["incomplete"],
+        f"{pair.difference:+.4g}",
+        MISSING if pair.t is None else f"{pair.t:.2f}",
+        MISSING if pair.p_holm is None else f"{pair.p_holm:.3g}",
+        ("yes" if pair.significant else "no") + ", but seeds are missing" * pair.incomplete,
     )
     return "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in texts) + "</tr>"
 

@@ -80,7 +80,7 @@ def table3(size: str, runs: list[Run]) -> Table:
             mine = found.get((size, row), [])
             return make_cell(mine, lambda run: run.statistic(score, statistic), value, TABLE3_ITERATIONS)
 
-        columns.append(Column(statistic, {row: cell(row) for row in rows}))
+        columns.append(Column(statistic, {row: cell(row) for row in rows}, spread=statistic == "sd"))
     notes = (
         provenance(beside, "table3")
         + rank_note(score, chosen.protocol)

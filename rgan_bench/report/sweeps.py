@@ -18,27 +18,31 @@ def sweep_table(runs: list[Run]) -> Table:
     if not chosen.runs:
         return Table("sweep", "no scores", "", [], [], False, {}, chosen.notes)
     score = chosen.score
-    settings = {run.folder: flat(run) for run in chosen.runs}
-    keys = swept_keys(list(settings.values()))
+    told = {run.folder: flat(run) for run in chosen.runs}
+    keys = swept_keys(list(told.values()))
     down = "loss" if "loss" in keys or not keys else keys[0]
     across = [key for key in keys if key != down]
     rows: dict[str, Any] = {}
-    titles: dict[str, Any] = {}
+    titles: dict[str, dict[str, Any]] = {}
     found: dict[tuple[str, str], list[Run]] = {}
     for run in chosen.runs:
-        mine = settings[run.folder]
+        mine = told[run.folder]
         row = str(mine.get(down))
         title = ", ".join(f"{key}={mine.get(key)}" for key in across) or score
-        rows[row], titles[title] = rank(mine.get(down)), [rank(mine.get(key)) for key in across]
+        rows[row], titles[title] = rank(mine.get(down)), {key: mine.get(key) for key in across}
         found.setdefault((title, row), []).append(run)
     in_order = sorted(rows, key=rows.__getitem__)
     columns = [
-        Column(title, {row: make_cell(found.get((title, row), []), lambda run: run.final(score)) for row in in_order})
-        for title in sorted(titles, key=titles.__getitem__)
+        Column(
+            title,
+            {row: make_cell(found.get((title, row), []), lambda run: run.final(score)) for row in in_order},
+            settings,
+        )
+        for title, settings in sorted(titles.items(), key=lambda each: [rank(value) for value in each[1].values()])
     ]
     title = f"{chosen.label} at {chosen.runs[0].iterations:,} iterations, by {' and '.join(keys) or 'loss'}"
     notes = rank_note(score, chosen.protocol) + finish(columns, chosen.protocol) + chosen.notes
-    return Table("sweep", title, score, in_order, columns, False, chosen.protocol, notes)
+    return Table("sweep", title, score, in_order, columns, False, chosen.protocol, notes, down)
 
 
 def flat(run: Run) -> dict[str, Any]:
