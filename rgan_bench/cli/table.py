@@ -38,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
     add("--table", choices=KINDS, default="auto",
         help="auto: the paper's tables that runs belong to, and the rest as a sweep; or all as a sweep. Averaged "
         "generators have a table of their own (auto, sweep)")  # fmt: skip
+    add("--claims", action="store_true",
+        help="what the runs say to the paper's claims: supported, contradicted or undecided")  # fmt: skip
     add("--format", choices=FORMATS, default="markdown")
     add("--out", type=Path, metavar="FILE", help="default: stdout")
     return parser
@@ -51,24 +53,43 @@ def run(arguments: argparse.Namespace) -> None:
 
     interrupts_raise()
     runs = find_runs(arguments.outputs, say)
+    if arguments.claims:
+        from rgan_bench.report.claims.checks import claims_of
+        from rgan_bench.report.claims.claim import claims_data, claims_text
+
+        if arguments.format not in ("markdown", "json"):
+            raise UserError(f"--claims --format {arguments.format}: claims are written as markdown or json")
+        found = claims_of(runs)
+        as_json = json.dumps(claims_data(found), indent=2) + "\n"
+        put(as_json if arguments.format == "json" else claims_text(found), arguments)
+        return
     tables = make_tables(runs, arguments.table)
     if not tables:
         raise UserError(
             f"--table {arguments.table}: none of the {len(runs)} runs belongs there; --table sweep takes any"
         )
-    text = render(tables, arguments.format)
+    put(render(tables, arguments.format), arguments)
+    if arguments.out is not None:
+        shown = runs_shown(tables)
+        out = printable(arguments.out)
+        say(f"{len(tables)} table{'s' * (len(tables) != 1)} of {shown} run{'s' * (shown != 1)}: {out}")
+
+
+def put(text: str, arguments: argparse.Namespace) -> None:
+    """Where --out says."""
+    from rgan_bench.report.parts import printable
+
     if arguments.out is None:
         sys.stdout.write(in_encoding(text, sys.stdout.encoding or "utf-8", arguments.format))
         return
-    out = printable(arguments.out)
     try:
         write_to(arguments.out, text)
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise UserError(f"--out {out}: cannot be written ({printable(one_line(error))})") from error
-    shown = runs_shown(tables)
-    say(f"{len(tables)} table{'s' * (len(tables) != 1)} of {shown} run{'s' * (shown != 1)}: {out}")
+        raise UserError(
+            f"--out {printable(arguments.out)}: cannot be written ({printable(one_line(error))})"
+        ) from error
 
 
 def render(tables: list["Table"], form: str) -> str:
