@@ -20,7 +20,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rgan_bench import register
 from rgan_bench.cli.hydra_help import let_lazy_help_pass
-from rgan_bench.config.validate import config_dir, group_node, unknown_key, unknown_option, validate
+from rgan_bench.config.validate import (
+    config_dir,
+    group_node,
+    keys_below,
+    not_a_value,
+    unknown_key,
+    unknown_option,
+    validate,
+)
 from rgan_bench.console import score_label
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
 from rgan_bench.locks import Busy
@@ -218,6 +226,9 @@ def explain(error: Exception) -> str:
     could_not = re.search(r"Could not override '([^']+)'", str(error))
     if could_not:
         return unknown_key(could_not[1], value_on_command_line(could_not[1]))
+    merging = re.search(r"Error merging override ([^=]+)=(.*)", str(error))
+    if merging and keys_below(merging[1]):
+        return not_a_value(merging[1], merging[2])
     return re.sub(r" ?Set the environment variable HYDRA_FULL_ERROR.*", "", one_line(error))
 
 

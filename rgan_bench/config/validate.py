@@ -215,6 +215,15 @@ def unknown_key(key: str, value: object = None) -> str:
     return f"{assigned}: there is no key {key}; {hint}"
 
 
+def keys_below(key: str) -> list[str]:
+    return [known for known in known_keys() if known.startswith(f"{key}.")]
+
+
+def not_a_value(key: str, value: object) -> str:
+    """Of a group of keys, which somebody gave a value."""
+    return f"{key}={shown(value)}: it has no value, but keys of its own: {', '.join(keys_below(key)[:6])}"
+
+
 def unknown_option(group: str, option: object, options: Iterable[str]) -> str:
     return f"{group}={option}: there is no such option; {not_among(option, options)}"
 
@@ -228,6 +237,8 @@ def explain(error: OmegaConfBaseException, config: DictConfig) -> str:
         return f"{key}: has no value; set {key}=…{_hint_for_missing(key)}"
     if isinstance(error, ValidationError) and key:
         value = _select(config, key)
+        if keys_below(key):
+            return not_a_value(key, value)
         wanted = _wanted_type(str(error.msg))
         hint = f"; write {int(value)}" if wanted == "an integer" and _is_whole(value) else ""
         return f"{key}={shown(value)}: must be {wanted}{hint}"
