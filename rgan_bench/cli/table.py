@@ -40,6 +40,8 @@ def parser() -> argparse.ArgumentParser:
         "generators have a table of their own (auto, sweep)")  # fmt: skip
     add("--claims", action="store_true",
         help="what the runs say to the paper's claims: supported, contradicted or undecided")  # fmt: skip
+    add("--score", metavar="NAME[,NAME]", default="",
+        help="which scores, by their names in result.json, in this order (default: all, the FID first)")  # fmt: skip
     add("--format", choices=FORMATS, default="markdown")
     add("--out", type=Path, metavar="FILE", help="default: stdout")
     return parser
@@ -48,22 +50,30 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> None:
     from rgan_bench.report.cells import runs_shown
     from rgan_bench.report.parts import printable
+    from rgan_bench.report.protocols import score_names
     from rgan_bench.report.reading import find_runs
     from rgan_bench.report.tables import make_tables
 
     interrupts_raise()
     runs = find_runs(arguments.outputs, say)
+    scores = [name for name in arguments.score.split(",") if name]
+    known = score_names(runs)
+    for name in scores:
+        if name not in known:
+            raise UserError(
+                f"--score {name}: none of the {len(runs)} runs has it; they have {', '.join(known) or 'none'}"
+            )
     if arguments.claims:
         from rgan_bench.report.claims.checks import claims_of
         from rgan_bench.report.claims.claim import claims_data, claims_text
 
         if arguments.format not in ("markdown", "json"):
             raise UserError(f"--claims --format {arguments.format}: claims are written as markdown or json")
-        found = claims_of(runs)
+        found = claims_of(runs, scores[0] if scores else None)
         as_json = json.dumps(claims_data(found), indent=2) + "\n"
         put(as_json if arguments.format == "json" else claims_text(found), arguments)
         return
-    tables = make_tables(runs, arguments.table)
+    tables = make_tables(runs, arguments.table, scores)
     if not tables:
         raise UserError(
             f"--table {arguments.table}: none of the {len(runs)} runs belongs there; --table sweep takes any"
@@ -99,10 +109,10 @@ def render(tables: list["Table"], form: str) -> str:
         except ImportError as error:
             raise UserError(f"--format html: {one_line(error)}; install it: pip install matplotlib") from error
         return page(tables)
-    from rgan_bench.report import formats, latex
+    from rgan_bench.report import latex, writers
 
-    writers = {"markdown": formats.markdown, "csv": formats.csv_text, "latex": latex.latex, "json": formats.json_text}
-    return writers[form](tables)
+    writer = {"markdown": writers.markdown, "csv": writers.csv_text, "latex": latex.latex, "json": writers.json_text}
+    return writer[form](tables)
 
 
 # --- where it goes ----------------------------------------------------------------------------------------------------

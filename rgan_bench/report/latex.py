@@ -2,8 +2,10 @@
 
 import unicodedata
 
+from rgan_bench.report.answers import warning
 from rgan_bench.report.cells import Table
 from rgan_bench.report.formats import header, line
+from rgan_bench.report.verdict import verdict
 
 ESCAPES = {
     "&": r"\&",
@@ -68,7 +70,9 @@ def latex(tables: list[Table]) -> str:
     lines = [r"\documentclass{article}", r"\usepackage{booktabs,graphicx}"]
     lines += [r"\begin{document}"]
     for table in tables:
-        columns = len(header(table)) - 1
+        columns, found = len(header(table)) - 1, verdict(table)
+        # For whoever writes the caption: escaped, to be copied into the text.
+        lines += [f"% {latex_escape(text)}" for text in (*map(warning, found.warnings), *found.sentences)]
         lines += [r"\begin{table}[ht]", r"\centering", rf"\caption{{{latex_escape(table.title)}}}"]
         lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
         lines += [rf"\begin{{tabular}}{{l{'r' * columns}}}", r"\toprule"]

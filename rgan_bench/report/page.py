@@ -10,6 +10,7 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot
 
+from rgan_bench.report.answers import answer_html
 from rgan_bench.report.cells import Column, Table, runs_shown
 from rgan_bench.report.formats import MISSING, cell_text, difference_text, header, number, printed_text
 from rgan_bench.report.parts import printable
@@ -56,7 +57,7 @@ def page(tables: list[Table]) -> str:
 def section(table: Table) -> str:
     notes = "".join(f'<p class="note">{escape(note)}</p>\n' for note in table.notes)
     return (
-        f"<h2>{escape(table.title)}</h2>\n{grid_of_cells(table)}{notes}"
+        f"<h2>{escape(table.title)}</h2>\n{answer_html(table)}{grid_of_cells(table)}{notes}"
         f"{significance(table)}{curves(table)}{samples(table)}{provenance(table)}"
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from rgan_bench.report.cells import Cell, Column, Table, finish, make_cell, rank_note
-from rgan_bench.report.protocols import choose_protocol
+from rgan_bench.report.protocols import average_draws, choose_protocol
 from rgan_bench.report.runs import AVERAGES, Run
 from rgan_bench.scoring.protocol import INCEPTION_WEIGHTS, TABLE3_ITERATIONS
 
@@ -37,7 +37,7 @@ def paper() -> dict[str, Any]:
     return loaded
 
 
-def paper_table(runs: list[Run], name: str) -> list[Table]:
+def paper_table(runs: list[Run], name: str, score: str) -> list[Table]:
     """Table 1 or 2: one; table 3: one a size. Settings without a run show as missing.
 
     Args:
@@ -45,9 +45,9 @@ def paper_table(runs: list[Run], name: str) -> list[Table]:
     """
     if name == "table3":
         sizes = [size for size in IMAGES if any(setting_of(run) == size for run in runs)]
-        return [table3(size, [run for run in runs if setting_of(run) == size]) for size in sizes]
-    chosen = choose_protocol(runs)
-    score, kept = chosen.score, chosen.runs
+        return [table3(size, [run for run in runs if setting_of(run) == size], score) for size in sizes]
+    chosen = average_draws(choose_protocol(runs, score))
+    kept = chosen.runs
     printed = paper()[name]["cells"]
     beside = bool(kept) and all(may_stand_beside_paper(run, score, "") for run in kept)
     found = grouped(kept)
@@ -65,9 +65,9 @@ def paper_table(runs: list[Run], name: str) -> list[Table]:
     return [Table(name, title, score, rows, columns, beside, chosen.protocol, notes)]
 
 
-def table3(size: str, runs: list[Run]) -> Table:
-    chosen = choose_protocol(runs)
-    score, kept = chosen.score, chosen.runs
+def table3(size: str, runs: list[Run], score: str) -> Table:
+    chosen = choose_protocol(runs, score)
+    kept = chosen.runs
     printed = paper()["table3"][size]["cells"]
     beside = bool(kept) and all(may_stand_beside_paper(run, score, size) for run in kept)
     found = grouped(kept)

@@ -33,15 +33,17 @@ class Comparable:
         return score_label(self.score, self.protocol) if self.protocol else self.score
 
 
-def choose_protocol(runs: list[Run], same_arch: bool = True) -> Comparable:
-    """The FID if any run has it, else the score of most runs; of its protocols the one of most runs.
+def choose_protocol(runs: list[Run], score: str | None = None, same_arch: bool = True) -> Comparable:
+    """Of the score's protocols the one of most runs.
 
     A run that was scored under several protocols counts for each, and is taken under the one that is chosen.
 
     Args:
+        score: its name; None: the main one, as `score_names` has it.
         same_arch: whether networks of other names or widths stay apart too.
     """
-    score = choose_score(runs)
+    if score is None:
+        score = next(iter(score_names(runs)), "")
     if not score:
         return Comparable(others=runs, notes=[left_out(run, no_score(run, "score")) for run in runs])
     variants = {run.folder: as_scored(run, score, same_arch) for run in runs}
@@ -57,25 +59,48 @@ def choose_protocol(runs: list[Run], same_arch: bool = True) -> Comparable:
     return Comparable(score, once[0].scores[score].protocol, once, others, copies + notes)
 
 
-def choose_score(runs: Iterable[Run]) -> str:
-    """Of the Fréchet distances, and of points the Wasserstein distance; empty where there is none."""
-    scored = {
-        (score.name, run.same_run_key): True
-        for run in runs
-        for score in (*run.scores.values(), *run.others)
-        if score.protocol["metric"] in ("frechet", "wasserstein")
-    }
+def score_names(runs: Iterable[Run]) -> list[str]:
+    """Of all scores, the main one first: the FID if any run has it, else the distance of most runs: of images a Fréchet
+    distance, of points the Wasserstein distance. Then the others that are such, and the rest, those of most runs first.
+    """
+    scored = {(score.name, run.same_run_key): score.protocol["metric"] for run in runs for score in all_scores(run)}
     counts = Counter(name for name, _ in scored)
-    names = [name for name, _ in counts.most_common()]
-    return next(filter(is_fid, names), names[0] if names else "")
+    main = {name for (name, _), metric in scored.items() if metric in ("frechet", "wasserstein")}
+    return sorted(counts, key=lambda name: (not is_fid(name), name not in main, -counts[name]))
+
+
+def all_scores(run: Run) -> list[Score]:
+    """The present ones, and those under earlier protocols that are of the run's end."""
+    return [*run.scores.values(), *filter(run.reaches, run.others)]
+
+
+def has_score(run: Run, name: str) -> bool:
+    return any(score.name == name for score in all_scores(run))
+
+
+def average_draws(chosen: Comparable) -> Comparable:
+    """Each run's score as the mean over draws of fakes (sampling seeds), where all runs have equally many; and a note.
+
+    Else the first draw, which all runs have, since a mean over more draws scatters less.
+    """
+    name = chosen.score
+    counts = {run.scores[name].draws for run in chosen.runs if run.final(name) is not None}
+    if not counts - {1}:
+        return chosen
+    if len(counts) > 1:
+        shown = " or ".join(map(str, sorted(counts)))
+        return replace(chosen, notes=[*chosen.notes, f"runs have {shown} draws of fakes: the first of each is taken"])
+    runs = [replace(run, scores={**run.scores, name: run.scores[name].averaged()}) for run in chosen.runs]
+    note = f"each value is the mean of {min(counts)} draws of fakes from one generator"
+    return replace(chosen, runs=runs, notes=[*chosen.notes, note])
 
 
 def as_scored(run: Run, score: str, same_arch: bool) -> dict[Key, Run]:
     """Protocol → the run with its score under it: the present one first, then those before that go to the end."""
     found = {key_of(run, score, same_arch): run} if score in run.scores else {}
     for other in run.others:
-        before = replace(run, scores={**run.scores, score: other})
-        if other.name == score and before.final(score) is not None:
+        if other.name == score and run.reaches(other):
+            before = replace(run, scores={**run.scores, score: other})
             found.setdefault(key_of(before, score, same_arch), before)
     return found
 

@@ -213,12 +213,16 @@ def read_score(name: str, summary: Part, protocol: Part) -> Score:
         if len(pair) != 2:
             raise entry.wrong("a pair of iteration and value")
         history.append((pair[0].iteration(), pair[1].number()))
+    final = summary["final"]
+    mean, draws = final.optional("mean"), len(final.each("draws"))
     return Score(
         name=name,
         protocol={key: part.plain(depth=0) for key, part in protocol.parts().items()},
-        final=(summary["final"]["iteration"].iteration(), summary["final"]["value"].number()),
+        final=(final["iteration"].iteration(), final["value"].number()),
         history=history,
         table3={key: table3[key].number() for key in ("min", "max", "mean", "sd")} if table3 else None,
+        draws=draws if mean and draws else 1,
+        mean=mean.number() if mean and draws else None,
     )
 
 

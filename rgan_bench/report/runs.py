@@ -32,6 +32,8 @@ class Score:
         final: (iteration, value), the last of its history.
         history: (iteration, value) of each.
         table3: min, max, mean and sd over 20k, 30k, …, 100k; None where they are not all there.
+        draws: how many draws of fakes the last was made from; `final` is of the first.
+        mean: over these draws; None: of one.
     """
 
     name: str
@@ -39,6 +41,12 @@ class Score:
     final: tuple[int, float]
     history: list[tuple[int, float]]
     table3: dict[str, float] | None = None
+    draws: int = 1
+    mean: float | None = None
+
+    def averaged(self) -> "Score":
+        """With the mean over its draws in place of the first."""
+        return self if self.mean is None else replace(self, final=(self.final[0], self.mean), draws=1)
 
     @property
     def generator(self) -> str:
@@ -137,9 +145,11 @@ class Run:
     def final(self, score: str) -> float | None:
         """The score after the last iteration, of a finished run."""
         found = self.scores.get(score)
-        if found is None or self.status != "finished" or found.final[0] < self.iterations:
-            return None
-        return found.final[1]
+        return found.final[1] if found is not None and self.reaches(found) else None
+
+    def reaches(self, score: Score) -> bool:
+        """Whether the run is finished and the score is of its end."""
+        return self.status == "finished" and score.final[0] >= self.iterations
 
     def statistic(self, score: str, name: str) -> float | None:
         """min, max, mean or sd over 20k, 30k, …, 100k; None where they are not all there."""

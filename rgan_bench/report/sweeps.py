@@ -5,19 +5,18 @@ from typing import Any
 from rgan_bench.config.identity import NEUTRAL
 from rgan_bench.report.cells import Column, Table, finish, make_cell, rank_note
 from rgan_bench.report.paper import paper
-from rgan_bench.report.protocols import choose_protocol
+from rgan_bench.report.protocols import average_draws, choose_protocol
 from rgan_bench.report.runs import Run
 
 
-def sweep_table(runs: list[Run]) -> Table:
+def sweep_table(runs: list[Run], score: str) -> Table:
     """Rows and columns are the keys in which runs differ: the loss, or else the first key, down; the rest across.
 
     Both stand in the order of their values.
     """
-    chosen = choose_protocol(runs, same_arch=False)
+    chosen = average_draws(choose_protocol(runs, score, same_arch=False))
     if not chosen.runs:
         return Table("sweep", "no scores", "", [], [], False, {}, chosen.notes)
-    score = chosen.score
     told = {run.folder: flat(run) for run in chosen.runs}
     keys = swept_keys(list(told.values()))
     down = "loss" if "loss" in keys or not keys else keys[0]

@@ -22,13 +22,13 @@ from PIL import Image
 
 from rgan_bench.cli import table as cli
 from rgan_bench.config.schema import Config
-from rgan_bench.report.formats import plain
 from rgan_bench.report.latex import latex_escape
 from rgan_bench.report.paper import paper
 from rgan_bench.report.protocols import choose_protocol
 from rgan_bench.report.reading import find_runs
 from rgan_bench.report.statistics import holm
 from rgan_bench.report.tables import make_tables
+from rgan_bench.report.writers import plain
 from rgan_bench.scoring.protocol import Protocol
 from tests.conftest import GOLDEN
 

@@ -38,13 +38,14 @@ FEW_IMAGES = (
 FAILS = 100.0  # FID on CAT 256: what the paper's table 3 calls failing lies above, what it calls good below
 
 
-def claims_of(runs: list[Run]) -> list[Claim]:
+def claims_of(runs: list[Run], score: str | None = None) -> list[Claim]:
     """
     Args:
         runs: as they were found; averaged generators are no part of the paper's claims.
+        score: by which they are answered, but for CAT 256, which is about FIDs; None: the main one.
     """
     runs = [run.of("raw") for run in runs]
-    evidence = Evidence.of(runs)
+    evidence = Evidence.of(runs, score)
     found = [better(evidence), faster(evidence), stabler(evidence), few_images(runs)]
     if evidence.left_out:
         found[0].missing.append(

@@ -35,8 +35,12 @@ class Evidence:
     left_out: int = 0
 
     @classmethod
-    def of(cls, runs: list[Run]) -> "Evidence":
-        chosen = choose_protocol(runs, same_arch=False)
+    def of(cls, runs: list[Run], score: str | None = None) -> "Evidence":
+        """
+        Args:
+            score: its name; None: the main one of those that the runs have.
+        """
+        chosen = choose_protocol(runs, score, same_arch=False)
         groups: dict[tuple[str, str], Group] = {}
         for run in chosen.runs:
             groups.setdefault((setting_of(run), loss_of(run)), []).append(run)
