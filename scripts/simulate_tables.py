@@ -7,7 +7,7 @@ of 8 losses.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -177,10 +177,24 @@ def designs(seeds: tuple[int, ...]) -> list[Design]:
     return found
 
 
-def printed(header: list[str], rows: list[list[str]]) -> None:
-    for row in (header, ["---"] * len(header), *rows):
+def printed(header: list[str], rows: Iterable[list[str]]) -> None:
+    """Each row as soon as it is known: all of them take a while."""
+    for row in (header, ["---"] * len(header)):
         print(f"| {' | '.join(row)} |")
-    print(flush=True)
+    for row in rows:
+        print(f"| {' | '.join(row)} |", flush=True)
+    print()
+
+
+def null_row(design: Design, names: list[str], tables: int, rng: np.random.Generator) -> list[str]:
+    tally = count_null(design, tables, rng)
+    return [design.title, *(tally.rate(name) for name in names)]
+
+
+def power_row(design: Design, names: list[str], tables: int, rng: np.random.Generator) -> list[str]:
+    tally = count_power(design, tables, rng)
+    low, middle, high = tally.counts["promised"]
+    return [design.title, *(tally.rate(name) for name in names), f"{middle:.2f} ({low:.2f} to {high:.2f})"]
 
 
 def main() -> None:
@@ -197,25 +211,15 @@ def main() -> None:
     print(f"{scipy.__version__}. A rate of 5 % has a standard error of {noise:.1f} %.\n")
     print("Tables without any true difference\n")
     names = ["claims", "without Holm", "t interval", "permutation interval", "each at its best", "Friedman"]
-    rows = []
-    for design in chosen:
-        tally = count_null(design, arguments.tables, rng)
-        rows.append([design.title, *(tally.rate(name) for name in names)])
-    printed(["design", *names], rows)
+    printed(["design", *names], (null_row(design, names, arguments.tables, rng) for design in chosen))
     print("One loss is better, by the minimal detectable difference\n")
     names = ["found", "found alone", "false beside", "best is bold", "t interval"]
-    rows = []
-    for design in chosen:
-        if design.unequal:
-            continue
-        tally = count_power(design, arguments.tables, rng)
-        low, middle, high = tally.counts["promised"]
-        rows.append([design.title, *(tally.rate(name) for name in names), f"{middle:.2f} ({low:.2f} to {high:.2f})"])
-    printed(["design", *names, "MDD told / true"], rows)
+    equal = [design for design in chosen if not design.unequal]
+    printed(["design", *names, "MDD told / true"], (power_row(each, names, arguments.tables, rng) for each in equal))
     print("All losses are equal at their best, and one has four settings to choose from\n")
-    plain = [design for design in chosen if design.noise == "normal" and not design.unequal]
-    rows = [[each.title, count_tuned(each, arguments.tables, rng).rate("each at its best")] for each in plain]
-    printed(["design", "each at its best"], rows)
+    plain = [design for design in equal if design.noise == "normal"]
+    rates = ([each.title, count_tuned(each, arguments.tables, rng).rate("each at its best")] for each in plain)
+    printed(["design", "each at its best"], rates)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ from html import escape
 from rgan_bench.report.cells import Table
 from rgan_bench.report.formats import MISSING, cell_text, number
 from rgan_bench.report.ranking import Ranking
+from rgan_bench.report.sentences import kind, signed
 from rgan_bench.report.tuning import Neighbour, Tuned
-from rgan_bench.report.verdict import Verdict, kind, signed, verdict
+from rgan_bench.report.verdict import Verdict, verdict
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """How losses rank over several settings, and how far each moves between them."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
 from rgan_bench.report.cells import Column, Table
@@ -44,7 +43,9 @@ class Ranking:
         blocks: what the test of ranks takes for repetitions, "settings" or "seeds"; None: too few of both, or of rows.
         count: how many of them.
         statistic, p: of Friedman's test that all rows rank alike; None: no test.
-        critical_difference: between mean ranks, Nemenyi's at 5 %; None: no test.
+        critical_difference: between mean ranks over blocks, Nemenyi's at 5 %; None: no test.
+        first: the row with the best of these.
+        apart: rows that they tell apart from it, if Friedman's test finds any difference.
     """
 
     settings: list[str]
@@ -55,6 +56,8 @@ class Ranking:
     statistic: float | None = None
     p: float | None = None
     critical_difference: float | None = None
+    first: str = ""
+    apart: list[str] = field(default_factory=list)
 
 
 def rank_rows(table: Table) -> Ranking | None:
@@ -74,13 +77,13 @@ def rank_rows(table: Table) -> Ranking | None:
         RankedRow(row, fmean(ranks[row]), stdev(ranks[row]), ranks[row], min(means[row]), max(means[row]))
         for row in sorted(rows, key=lambda row: fmean(ranks[row]))
     ]
-    titles = [column.title for column in columns]
+    found = Ranking([column.title for column in columns], in_order, left_out)
+    if len(rows) < 3:  # that a pair differs, the t-tests say
+        return found
     if len(columns) >= ENOUGH:
-        return tested(titles, in_order, left_out, "settings", [ranks[row] for row in rows])
+        return tested(found, "settings", ranks)
     of_seeds = ranks_of_seeds(rows, columns)
-    if of_seeds and len(of_seeds[0]) >= ENOUGH:
-        return tested(titles, in_order, left_out, "seeds", of_seeds)
-    return Ranking(titles, in_order, left_out)
+    return tested(found, "seeds", of_seeds) if of_seeds and len(of_seeds[rows[0]]) >= ENOUGH else found
 
 
 def lacking(row: str, columns: list[Column]) -> str:
@@ -100,36 +103,49 @@ def ranked(values: list[float], higher: bool) -> list[float]:
     return [float(rank) for rank in rankdata([-value if higher else value for value in values])]
 
 
-def ranks_of_seeds(rows: list[str], columns: list[Column]) -> list[list[float]]:
-    """Of each row, a seed's mean rank over the settings, a seed each; empty: seeds are not the same everywhere.
+def ranks_of_seeds(rows: list[str], columns: list[Column]) -> dict[str, list[float]]:
+    """Row → a seed's mean rank over the settings, for each seed; empty: seeds are not the same everywhere.
 
     Ranks and not scores, since a setting with large scores would outweigh the others.
     """
     cells = [[column.cells[row] for row in rows] for column in columns]
     seeds = {tuple(seed for seed, _ in cell.seed_values) for line in cells for cell in line}
     if len(seeds) != 1:
-        return []
-    values = [[cell.values for cell in line] for line in cells]
-    by_seed = [
-        [ranked([each[seed] for each in line], column.higher) for line, column in zip(values, columns, strict=True)]
-        for seed in range(len(next(iter(seeds))))
+        return {}
+    settings = [
+        [ranked(list(values), column.higher) for values in zip(*(cell.values for cell in line), strict=True)]
+        for line, column in zip(cells, columns, strict=True)
     ]
-    return [[fmean(ranks[index] for ranks in settings) for settings in by_seed] for index in range(len(rows))]
+    return {
+        row: [fmean(ranks[index] for ranks in seed) for seed in zip(*settings, strict=True)]
+        for index, row in enumerate(rows)
+    }
 
 
-def tested(
-    titles: list[str], rows: list[RankedRow], left_out: dict[str, str], blocks: str, samples: Sequence[list[float]]
-) -> Ranking:
-    """Friedman's test (1937) and Nemenyi's critical difference (1963), as Demšar 2006 has them; 3 rows or more."""
-    if len(rows) < 3:
-        return Ranking(titles, rows, left_out)
+def tested(found: Ranking, blocks: str, samples: dict[str, list[float]]) -> Ranking:
+    """With Friedman's test (1937) and Nemenyi's critical difference (1963), as Demšar 2006 has them.
+
+    Args:
+        samples: of 3 rows or more, a number for each block.
+    """
     from scipy.stats import friedmanchisquare, studentized_range
 
-    k, count = len(rows), len(samples[0])
-    if all(len(set(block)) == 1 for block in zip(*samples, strict=True)):  # the test would divide by zero
-        return Ranking(titles, rows, left_out)
-    result = friedmanchisquare(*samples)
+    within = [ranked(list(block), False) for block in zip(*samples.values(), strict=True)]
+    if all(len(set(ranks)) == 1 for ranks in within):  # the test would divide by zero
+        return found
+    k, count = len(samples), len(within)
+    result = friedmanchisquare(*samples.values())
     critical = studentized_range.ppf(1 - LEVEL, k, math.inf) / math.sqrt(2) * math.sqrt(k * (k + 1) / (6 * count))
-    return Ranking(
-        titles, rows, left_out, blocks, count, float(result.statistic), float(result.pvalue), float(critical)
+    means = dict(zip(samples, map(fmean, zip(*within, strict=True)), strict=True))
+    first = min(means, key=means.__getitem__)
+    apart = [row for row, mean in means.items() if result.pvalue < LEVEL and mean - means[first] > critical]
+    return replace(
+        found,
+        blocks=blocks,
+        count=count,
+        statistic=float(result.statistic),
+        p=float(result.pvalue),
+        critical_difference=float(critical),
+        first=first,
+        apart=apart,
     )

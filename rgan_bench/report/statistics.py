@@ -5,6 +5,7 @@ Tests, intervals and power are SciPy's; docs/statistics.md says why these, and h
 
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -12,14 +13,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rgan_bench.report.relabelling import Floats, permutation_intervals
+
 LEVEL = 0.05  # how often a table without any true difference may claim one
 CONFIDENCE = 0.95  # of intervals, each by itself
 POWER = 0.8
 ROUNDING = 1e-12  # of the largest value: a spread below it is the rounding of equal differences
-RELABELLINGS = 4096  # above so many they are drawn, not enumerated
 CHUNK = 1000  # pairs at a time, which bounds the memory to 33 MB a copy
 
-Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 # Of one loss under one setting, a run each: (seed, value); None: it has no value.
 Runs: TypeAlias = Sequence[tuple[int, float | None]]
 Interval: TypeAlias = tuple[float, float]
@@ -80,6 +81,32 @@ class PairTest:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """The runs of a row.
+
+    Attributes:
+        seeds: of all of them.
+        distinct: whether no seed is there twice.
+        values: seed → value, where there is one.
+        all: the values of all that have one.
+    """
+
+    row: str
+    seeds: frozenset[int]
+    distinct: bool
+    values: dict[int, float]
+    all: list[float]
+    incomplete: bool
+
+    @classmethod
+    def of(cls, row: str, runs: Runs) -> "Sample":
+        seeds = frozenset(seed for seed, _ in runs)
+        scored = [(seed, value) for seed, value in runs if value is not None]
+        values = [value for _, value in scored]
+        return cls(row, seeds, len(seeds) == len(runs), dict(scored), values, len(values) < len(runs))
+
+
+@dataclass(frozen=True)
 class Pair:
     """The values of two rows that a test compares; where paired, in the same order of seeds."""
 
@@ -97,51 +124,54 @@ def compare_table(columns: Sequence[dict[str, Runs]]) -> list[list[PairTest]]:
     Args:
         columns: row → its runs.
     """
-    pairs = [
-        pair
-        for index, rows in enumerate(columns)
-        for (one, a), (two, b) in itertools.combinations([(row, runs) for row, runs in rows.items() if runs], 2)
-        for pair in [pair_of(index, (one, two), a, b)]
-        if min(len(pair.one), len(pair.two)) > 1
-    ]
+    pairs = []
+    for index, rows in enumerate(columns):
+        samples = [Sample.of(row, runs) for row, runs in rows.items() if runs]
+        pairs += [pair for one, two in itertools.combinations(samples, 2) if (pair := pair_of(index, one, two))]
     alike: dict[tuple[bool, int, int], list[int]] = {}
     for index, pair in enumerate(pairs):
         alike.setdefault((pair.paired, len(pair.one), len(pair.two)), []).append(index)
-    tests: dict[int, PairTest] = {}
+    tests: dict[int, dict[str, Any]] = {}
     for indices in alike.values():
         for chunk in (indices[start : start + CHUNK] for start in range(0, len(indices), CHUNK)):
             tests |= zip(chunk, compare([pairs[index] for index in chunk], len(pairs)), strict=True)
     # What no test is possible for was looked at too, and counts.
-    adjusted = holm([1.0 if (p := tests[index].p) is None else p for index in range(len(pairs))])
+    adjusted = holm([1.0 if (p := tests[index]["p"]) is None else p for index in range(len(pairs))])
     found: list[list[PairTest]] = [[] for _ in columns]
-    for index, pair in enumerate(pairs):
+    for index, (pair, p_holm) in enumerate(zip(pairs, adjusted, strict=True)):
         test = tests[index]
-        if test.p is not None:
-            test = replace(test, p_holm=adjusted[index], significant=adjusted[index] < LEVEL)
-        found[pair.column].append(test)
+        found[pair.column].append(
+            PairTest(
+                pair=pair.names,
+                paired=pair.paired,
+                n=(len(pair.one), len(pair.two)),
+                p_holm=None if test["p"] is None else p_holm,
+                significant=test["p"] is not None and p_holm < LEVEL,
+                incomplete=pair.incomplete,
+                **test,
+            )
+        )
     return found
 
 
-def pair_of(column: int, names: tuple[str, str], a: Runs, b: Runs) -> Pair:
+def pair_of(column: int, a: Sample, b: Sample) -> Pair | None:
     """Paired where every seed of the one is also a seed of the other. What the runs scored, or whether they did, plays
-    no part in this."""
-    paired = are_shared([seed for seed, _ in a], [seed for seed, _ in b])
-    one, two = ([(seed, value) for seed, value in runs if value is not None] for runs in (a, b))
-    incomplete = len(one) + len(two) < len(a) + len(b)
+    no part in this. None: fewer than two values of either to compare."""
+    paired = a.distinct and b.distinct and min(len(a.seeds), len(b.seeds)) > 1 and (
+        a.seeds <= b.seeds or b.seeds <= a.seeds
+    )  # fmt: skip
     if paired:
-        first, second = dict(one), dict(two)
-        both = sorted(first.keys() & second.keys())
-        return Pair(column, names, True, incomplete, [first[seed] for seed in both], [second[seed] for seed in both])
-    return Pair(column, names, False, incomplete, [value for _, value in one], [value for _, value in two])
+        both = [seed for seed in a.values if seed in b.values]
+        one, two = [a.values[seed] for seed in both], [b.values[seed] for seed in both]
+    else:
+        one, two = a.all, b.all
+    if min(len(one), len(two)) < 2:
+        return None
+    return Pair(column, (a.row, b.row), paired, a.incomplete or b.incomplete, one, two)
 
 
-def are_shared(a: list[int], b: list[int]) -> bool:
-    one, two = set(a), set(b)
-    return len(one) == len(a) and len(two) == len(b) and min(len(a), len(b)) > 1 and (one <= two or two <= one)
-
-
-def compare(pairs: list[Pair], family: int) -> list[PairTest]:
-    """Pairs with equally many values, all paired or none, at once; Holm's correction comes later.
+def compare(pairs: list[Pair], family: int) -> list[dict[str, Any]]:
+    """Of pairs with equally many values, all paired or none, what `PairTest` has of each that needs no other pair.
 
     Args:
         family: how many pairs the table has.
@@ -162,38 +192,33 @@ def compare(pairs: list[Pair], family: int) -> list[PairTest]:
     done: dict[int, dict[str, Any]] = {}
     if len(spread):
         x, y = a[spread], b[spread]
-        result = stats.ttest_rel(x, y, axis=1) if paired else stats.ttest_ind(x, y, axis=1, equal_var=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of one sample without any spread, beside one with some
+            result = stats.ttest_rel(x, y, axis=1) if paired else stats.ttest_ind(x, y, axis=1, equal_var=False)
         low, high = result.confidence_interval(CONFIDENCE)
         freedom = np.broadcast_to(result.df, len(spread))
-        permuted = permutation_intervals(x - y, None) if paired else permutation_intervals(x, y)
-        related = correlations(x, y) if paired else [None] * len(spread)
-        for place, index in enumerate(spread):
-            df, unit = float(freedom[place]), float(scale[index])
-            error = float(errors[index]) * unit
-            done[int(index)] = {
-                "t": float(result.statistic[place]),
-                "df": df,
-                "p": float(result.pvalue[place]),
-                "ci": (float(low[place]) * unit, float(high[place]) * unit),
-                "ci_permutation": permuted and (permuted[place][0] * unit, permuted[place][1] * unit),
-                "correlation": related[place],
-                "mdd": error * detectable(round(df, 1), LEVEL / family),
-                "mdd_alone": error * detectable(round(df, 1), LEVEL),
-            }
+        unit, error = scale[spread], (errors * scale)[spread]
+        # To a tenth, so that few of them are to be solved for.
+        needed = [[detectable(df, level) for df in freedom.round(1).tolist()] for level in (LEVEL / family, LEVEL)]
+        permuted = permutation_intervals(x - y, None, CONFIDENCE) if paired else permutation_intervals(x, y, CONFIDENCE)
+        fields = {
+            "t": result.statistic.tolist(),
+            "df": freedom.tolist(),
+            "p": result.pvalue.tolist(),
+            "ci": list(zip((low * unit).tolist(), (high * unit).tolist(), strict=True)),
+            "ci_permutation": [None] * len(spread)
+            if permuted is None
+            else list(map(tuple, (permuted * unit).T.tolist())),
+            "correlation": correlations(x, y) if paired else [None] * len(spread),
+            "mdd": (error * needed[0]).tolist(),
+            "mdd_alone": (error * needed[1]).tolist(),
+        }
+        for index, values in zip(spread.tolist(), zip(*fields.values(), strict=True), strict=True):
+            done[index] = dict(zip(fields, values, strict=True))
     nothing = dict.fromkeys(("t", "df", "p", "ci", "ci_permutation", "correlation", "mdd", "mdd_alone"))
     differences = (a.mean(axis=1) - b.mean(axis=1)) * scale
     return [
-        PairTest(
-            pair=pair.names,
-            difference=float(differences[index]),
-            paired=paired,
-            n=(len(pair.one), len(pair.two)),
-            p_holm=None,
-            significant=False,
-            incomplete=pair.incomplete,
-            **done.get(index, nothing),
-        )
-        for index, pair in enumerate(pairs)
+        {"difference": float(difference), **done.get(index, nothing)} for index, difference in enumerate(differences)
     ]
 
 
@@ -202,8 +227,8 @@ def correlations(a: Floats, b: Floats) -> list[float | None]:
     x, y = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
     known = (lengths > ROUNDING**2) & (a.shape[1] > 2)
-    dots = (x * y).sum(axis=1)
-    return [float(np.clip(d / n, -1, 1)) if k else None for d, n, k in zip(dots, lengths, known, strict=True)]
+    found = (x * y).sum(axis=1) / np.where(known, lengths, 1)
+    return [value if there else None for value, there in zip(found.clip(-1, 1).tolist(), known.tolist(), strict=True)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -223,52 +248,6 @@ def detectable(df: float, level: float) -> float:
     critical = stats.t.isf(level / 2, df)
     # The standard error as it is seen scatters around the true one like this, and the difference by one of them.
     middle = critical * math.sqrt(stats.chi2.ppf(POWER, df) / df)
+    if critical > 1000:  # so far out the series of SciPy's nct do not converge, and one standard error is nothing
+        return float(middle)
     return float(optimize.brentq(lambda true: stats.nct.sf(critical, df, true) - POWER, max(0, middle - 3), middle + 3))
-
-
-# --- intervals from relabellings --------------------------------------------------------------------------------------
-
-
-def permutation_intervals(a: Floats, b: Floats | None) -> list[Interval] | None:
-    """Of each row, the shifts that a two-sided permutation test of the means does not reject; None: too few values.
-
-    Exact, if not drawn. With b, labels are exchanged between the samples (they differ by a shift alone); without, signs
-    of the differences (which are symmetric). The test at a shift counts relabellings whose statistic is beyond the one
-    that was seen, and each is so from one shift on: the mean of what it moves out minus that of what it moves in. The
-    interval's ends are order statistics of these (Hartigan 1969 for signs).
-    """
-    weights = sign_weights(a.shape[1]) if b is None else exchange_weights(a.shape[1], b.shape[1])
-    rank = int((1 - CONFIDENCE) / 2 * (len(weights) + 1) * (1 + 1e-9))
-    if rank == 0:
-        return None
-    limits = (a if b is None else np.hstack([a, b])) @ weights.T
-    limits.partition((rank - 1, len(weights) - rank), axis=1)
-    return [(float(row[rank - 1]), float(row[-rank])) for row in limits]
-
-
-@lru_cache
-def sign_weights(n: int) -> Floats:
-    """A row for each set of seeds that is not empty: what makes their mean of n differences."""
-    if 2**n <= RELABELLINGS:
-        chosen = np.arange(1, 2**n)[:, None] >> np.arange(n) & 1
-    else:
-        drawn = np.random.default_rng(0).integers(0, 2, (2 * RELABELLINGS, n))
-        chosen = drawn[drawn.any(axis=1)][: RELABELLINGS - 1]
-    weights: Floats = chosen / chosen.sum(axis=1, keepdims=True)
-    return weights
-
-
-@lru_cache
-def exchange_weights(n: int, m: int) -> Floats:
-    """A row for each exchange of equally many of n values with some of m: mean of the ones − mean of the others."""
-    if math.comb(n + m, n) <= RELABELLINGS:
-        first = np.array(list(itertools.combinations(range(n + m), n)))[1:]
-    else:
-        rng = np.random.default_rng(0)
-        drawn = np.array([np.sort(rng.permutation(n + m)[:n]) for _ in range(2 * RELABELLINGS)])
-        first = drawn[(drawn >= n).any(axis=1)][: RELABELLINGS - 1]
-    stays = np.zeros((len(first), n + m), bool)
-    np.put_along_axis(stays, first, True, axis=1)
-    out, into = ~stays[:, :n], stays[:, n:]
-    moved = out.sum(axis=1, keepdims=True)
-    return np.hstack([out / moved, -(into / moved)])

@@ -158,7 +158,7 @@ def column_dict(column: Column) -> dict[str, Any]:
         "settings": column.settings,
         "leader": column.leader,
         "cells": {row: cell_dict(cell) for row, cell in column.cells.items()},
-        "pairs": [asdict(pair) for pair in column.pairs],
+        "pairs": [vars(pair) for pair in column.pairs],
     }
 
 
@@ -200,7 +200,7 @@ def tuned_dict(tuned: Tuned) -> dict[str, Any]:
         }
         for row in tuned.rows
     ]
-    pairs = [asdict(pair) for pair in tuned.column.pairs]
+    pairs = [vars(pair) for pair in tuned.column.pairs]
     return {"key": tuned.key, "others": tuned.others, "rows": rows, "leader": tuned.column.leader, "pairs": pairs}
 
 
