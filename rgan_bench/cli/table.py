@@ -6,8 +6,9 @@ import json
 import os
 import stat
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
 from rgan_bench.runs.stops import interrupts_raise
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rgan_bench.report.cells import Table
 
 KINDS = ("auto", "table1", "table2", "table3", "sweep")
-FORMATS = ("markdown", "csv", "latex", "html", "json")
+FORMATS = ("markdown", "csv", "latex", "tabular", "html", "json")
 ASCII = {"±": "+-", "−": "-", "—": "-", "…": "...", "×": "x", "→": "->"}
 
 
@@ -38,18 +39,60 @@ def parser() -> argparse.ArgumentParser:
     add("--table", choices=KINDS, default="auto",
         help="auto: the paper's tables that runs belong to, and the rest as a sweep; or all as a sweep. Averaged "
         "generators have a table of their own (auto, sweep)")  # fmt: skip
-    add("--format", choices=FORMATS, default="markdown")
+    add("--format", choices=FORMATS, default="markdown",
+        help="html: a page with figures, samples and runs; latex: a document; tabular: what goes into one")  # fmt: skip
     add("--out", type=Path, metavar="FILE", help="default: stdout")
+    add(
+        "--figures",
+        type=Path,
+        metavar="DIR",
+        help="write each figure there too, as PDF, SVG and PNG for a paper's column",
+    )
+    add("--watch", type=seconds, nargs="?", const=30.0, metavar="SECONDS",
+        help="renew --out (and --figures) so often, while runs go on, until Ctrl-C (default: 30)")  # fmt: skip
     return parser
 
 
+def seconds(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0.1 and 86400 seconds")
+    return value
+
+
 def run(arguments: argparse.Namespace) -> None:
+    interrupts_raise()
+    if arguments.watch is None:
+        return once(arguments)
+    if arguments.out is None:
+        raise UserError("--watch renews a file: name it with --out FILE")
+    try:
+        watch(arguments)
+    except KeyboardInterrupt:  # the only way out, and nothing wrong
+        sys.exit(130)
+
+
+def watch(arguments: argparse.Namespace) -> NoReturn:
+    """Runs may come later, and a file may be read while another program replaces it: what is wrong is said once, and
+    tried again."""
+    said = ""
+    while True:
+        try:
+            once(arguments)
+            said = ""
+        except UserError as error:
+            if str(error) != said:
+                said = str(error)
+                say(f"{one_line(error)}; trying again every {arguments.watch:g} seconds")
+        time.sleep(arguments.watch)
+
+
+def once(arguments: argparse.Namespace) -> None:
     from rgan_bench.report.cells import runs_shown
     from rgan_bench.report.parts import printable
     from rgan_bench.report.reading import find_runs
     from rgan_bench.report.tables import make_tables
 
-    interrupts_raise()
     runs = find_runs(arguments.outputs, say)
     tables = make_tables(runs, arguments.table)
     if not tables:
@@ -57,6 +100,8 @@ def run(arguments: argparse.Namespace) -> None:
             f"--table {arguments.table}: none of the {len(runs)} runs belongs there; --table sweep takes any"
         )
     text = render(tables, arguments.format)
+    if arguments.figures is not None:
+        draw(tables, arguments.figures)
     if arguments.out is None:
         sys.stdout.write(in_encoding(text, sys.stdout.encoding or "utf-8", arguments.format))
         return
@@ -73,15 +118,32 @@ def run(arguments: argparse.Namespace) -> None:
 
 def render(tables: list["Table"], form: str) -> str:
     if form == "html":
-        try:
-            from rgan_bench.report.page import page  # matplotlib takes its time to load
-        except ImportError as error:
-            raise UserError(f"--format html: {one_line(error)}; install it: pip install matplotlib") from error
+        from rgan_bench.report.page import page
+
         return page(tables)
     from rgan_bench.report import formats, latex
 
-    writers = {"markdown": formats.markdown, "csv": formats.csv_text, "latex": latex.latex, "json": formats.json_text}
+    writers = {
+        "markdown": formats.markdown, "csv": formats.csv_text, "latex": latex.latex, "tabular": latex.tabulars,
+        "json": formats.json_text,
+    }  # fmt: skip
     return writers[form](tables)
+
+
+def draw(tables: list["Table"], folder: Path) -> None:
+    from rgan_bench.report.figures.questions import all_figures
+    from rgan_bench.report.parts import printable
+
+    try:
+        from rgan_bench.report.figures.files import write_figures  # matplotlib takes its time to load
+    except ImportError as error:
+        raise UserError(f"--figures: {one_line(error)}; install it: pip install matplotlib") from error
+    figures = all_figures(tables)
+    try:
+        write_figures(figures, folder)
+    except OSError as error:
+        raise UserError(f"--figures {printable(folder)}: cannot be written ({printable(one_line(error))})") from error
+    say(f"{len(figures)} figure{'s' * (len(figures) != 1)} as PDF, SVG and PNG: {printable(folder)}")
 
 
 # --- where it goes ----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -208,14 +209,17 @@ class Run:
 
     def grid(self) -> tuple[int, bytes] | None:
         """(iteration, PNG) of the newest sample grid that can be read."""
+        return next(iter(self.grids()), None)
+
+    def grids(self) -> Iterator[tuple[int, bytes]]:
+        """(iteration, PNG) of the sample grids that can be read, the newest first."""
         place = "samples" if self.generator == "raw" else f"samples_{self.generator}"
         for path in reversed(by_iteration(self.folder / place, ".png")):
             with contextlib.suppress(Exception):  # Pillow raises almost anything
                 if path.is_file():
                     content = path.read_bytes()
                     Image.open(io.BytesIO(content), formats=["PNG"]).verify()
-                    return int(path.stem.removeprefix("iter_")), content
-        return None
+                    yield int(path.stem.removeprefix("iter_")), content
 
 
 @cache
