@@ -13,6 +13,7 @@ from rgan_bench.scoring.protocol import HIGHER_IS_BETTER
 MOST_PANELS = 12
 MOST_THIN_LINES = 300  # seeds; with more, only their mean and band are drawn
 MOST_POINTS = 200  # of a line
+SMALLEST = 1e-100  # that is told from 0: logarithms and quotients of less may not exist
 Range = tuple[float, float]
 
 
@@ -131,11 +132,12 @@ def span(label: str, values: Iterable[float], *, log: bool | None = None) -> Axi
     values = list(values)
     low, high = min(values), max(values)
     if log is None:
-        log = low > 0 and high > 10 * low
-    if log:
+        log = high > 10 * low
+    if log and low > SMALLEST:
         room = (math.log10(high) - math.log10(low)) * 0.06 or 0.1
         return Axis(label, (low / 10**room, high * 10**room), log=True)
-    room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+    wide = high - low > max(1e-9 * abs(high), SMALLEST)
+    room = (high - low) * 0.06 if wide else abs(high) * 0.1 if abs(high) > SMALLEST else 1.0
     return Axis(label, (low - room, high + room))
 
 

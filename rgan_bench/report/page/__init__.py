@@ -63,7 +63,10 @@ def section(index: int, table: Table, book: Book) -> str:
 
 def question(figure: Figure, book: Book) -> str:
     """A figure under the question that it answers."""
-    legend = "".join(f"<li>{swatch(look)}{escape(name)}</li>" for name, look in figure.legend.items())
+    # Where losses stand below each other, their names do so too.
+    names = {} if figure.sideways else figure.legend
+    items = "".join(f"<li>{swatch(look)}{escape(name)}</li>" for name, look in names.items())
+    legend = f'<ul class="legend">{items}</ul>' if items else ""
     panels = "".join(
         f'<div class="panel">{f"<p class=of>{escape(panel.title)}</p>" if panel.title else ""}'
         f"{chart(figure, panel, f'{figure.question} {panel.title}'.strip(), book.id_of)}</div>\n"
@@ -71,7 +74,7 @@ def question(figure: Figure, book: Book) -> str:
     )
     alone = " alone" * (len(figure.panels) == 1)
     return (
-        f'<h3>{escape(figure.question)}</h3>\n<figure class="question"><ul class="legend">{legend}</ul>'
+        f'<h3>{escape(figure.question)}</h3>\n<figure class="question">{legend}'
         f'<div class="panels{alone}">{panels}</div><figcaption>{escape(figure.caption)}</figcaption></figure>\n'
     )
 

@@ -36,4 +36,6 @@ def fixed(value: float, places: int) -> str:
 
 def signed(value: float, places: int) -> str:
     text = fixed(abs(value), places)
+    if not text.strip("0."):
+        return text
     return f"{'−' if value < 0 else '+'}{text}"

@@ -160,11 +160,7 @@ def grids(run: Run, book: Book) -> str:
     """From the first to the last, evenly."""
     found = []
     for generator in ("raw", "ema") if run.averaged else ("raw",):
-        pictures = list(run.of(generator).grids())[::-1]
-        last = len(pictures) - 1
-        chosen = sorted({round(index * last / (MOST_GRIDS - 1)) for index in range(MOST_GRIDS)}) if pictures else []
-        for each in chosen:
-            iteration, content = pictures[each]
+        for iteration, content in run.of(generator).grids(MOST_GRIDS):
             url = book.picture(content, 224)
             if url:
                 told = f"iteration {iteration:,}" + ", averaged generator" * (generator == "ema")
