@@ -300,7 +300,7 @@ def test_a_missing_seed_is_neither_best_nor_hidden(score: float | None, make: Ma
     assert (pair["pair"], pair["incomplete"]) == (["rasgan", "lsgan"], True)
     out = rgan_table("outputs")[1]
     assert ("lsgan has a lower mean than rasgan, but only from 2 of its 3 seeds" in out) == (score is None)
-    assert "no, but seeds are missing" in rgan_table("outputs", "--format", "html")[1]
+    assert " seeds are missing</small>" in rgan_table("outputs", "--format", "html")[1]
 
 
 def test_where_seeds_are_missing_everywhere_no_cell_is_best(make: Make, rgan_table: Callable) -> None:
@@ -594,12 +594,13 @@ def test_in_every_format_the_average_is_named(
         path.parent.mkdir(exist_ok=True)
         Image.new("RGB", (8, 8), colour).save(path)
     _, out, _ = rgan_table("outputs", "--format", form)
+    if form == "html":
+        out = out[out.index('<section id="table-0"') :]  # all tables are named before the first
     assert out.index("40.0") < out.index("fid\\_ema" if form == "latex" else "fid_ema")
     assert out.rindex("31.0") > out.index("fid\\_ema" if form == "latex" else "fid_ema")
     if form == "markdown":
         assert "31.00" in out  # an FID, with two decimals
     if form == "html":
-        assert "<h1>3 runs compared</h1>" in out
         codes = [base64.b64decode(code) for code in re.findall(r"data:image/png;base64,([^\"]+)", out)]
         red, blue = (255, 0, 0), (0, 0, 255)  # beside the others', and over time
         assert [Image.open(io.BytesIO(code)).getpixel((0, 0)) for code in codes] == [red, blue] * 2
@@ -967,6 +968,9 @@ def test_runs_of_one_folder_name_are_told_apart(make: Make, rgan_table: Callable
 # --- hostile texts ----------------------------------------------------------------------------------------------------
 
 
+MARKUP = r"""(?<!\\)<(script(?! id="own">)|img src=x)"""  # but for the page's own
+
+
 def places(content: object, way: str = "") -> list[str]:
     """Of every value and key-holding object in a result, dotted."""
     inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
@@ -1000,7 +1004,7 @@ def test_no_field_of_a_result_becomes_markup(form: str, make: Make, rgan_table: 
         (folder / "result.json").write_text(json.dumps(changed))
         status, out, err = rgan_table("outputs", "--table", "sweep", "--format", form)
         assert status == 0, (place, err)
-        assert not re.search(r"(?<!\\)<(script|img src=x)", out), place
+        assert not re.search(MARKUP, out), place
         assert "Traceback" not in err
         refused += "left out" in err
     assert 20 < refused < len(places(content)) - 20  # numbers are refused, texts are shown
@@ -1010,7 +1014,7 @@ def test_no_field_of_a_result_becomes_markup(form: str, make: Make, rgan_table: 
         (folder / "result.json").write_text(json.dumps(changed))
         status, out, _ = rgan_table("outputs", "--table", "sweep", "--format", form)
         assert status == 0
-        assert not re.search(r"(?<!\\)<(script|img src=x)", out), key
+        assert not re.search(MARKUP, out), key
 
 
 def test_a_hostile_name_goes_through_every_format(make: Make, rgan_table: Callable) -> None:

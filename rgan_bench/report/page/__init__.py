@@ -26,7 +26,7 @@ def page(tables: list[Table]) -> str:
         f"<title>rgan_bench: {runs:,} runs compared</title>\n<style>{colours()}{asset('style.css')}</style>\n"
         f"</head>\n<body>\n{SYMBOLS}<header><h1>{runs:,} run{'s' * (runs != 1)} compared</h1>\n{contents(tables)}"
         f"</header>\n<main>\n{answers(tables)}{sections}{all_runs(book)}</main>\n"
-        f"<script>{asset('script.js')}</script>\n</body>\n</html>\n"
+        f'<script id="own">{asset("script.js")}</script>\n</body>\n</html>\n'
     )
 
 
