@@ -159,3 +159,8 @@ def bounded(figure: Figure) -> Figure | None:
         caption += " Single seeds are too many to be drawn."
         panels = [replace(panel, lines=[replace(line, seeds=[]) for line in panel.lines]) for panel in panels]
     return replace(figure, panels=panels, caption=caption)
+
+
+def clipped(text: str, most: int) -> str:
+    """Without its middle: what begins alike often differs at the end, sgan with ema.half_life=500."""
+    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most - most // 2) :]}"

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from rgan_bench.files import write_atomically
-from rgan_bench.report.figures import Figure, Line, Panel
+from rgan_bench.report.figures import Figure, Line, Panel, clipped
 from rgan_bench.report.figures.palette import Look
 
 COLUMN = 84 / 25.4  # inches: a column of most journals
@@ -81,7 +81,7 @@ def drawn(figure: Figure) -> Iterator[Any]:
         made.supylabel(no_formula(upwards.label), fontsize=7)
         if legend:
             handles = [Line2D([], [], **line_style(look), marker=look.mark, markersize=3.5) for _, look in legend]
-            names = [no_formula(clipped(name)) for name, _ in legend]
+            names = [no_formula(clipped(name, 28)) for name, _ in legend]
             made.legend(handles, names, loc="outside upper center", ncols=min(3, len(legend)), frameon=False)
         yield made
         pyplot.close(made)
@@ -96,10 +96,6 @@ def no_formula(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def clipped(text: str, most: int = 40) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 def draw(axes: Axes, figure: Figure, panel: Panel) -> None:
     across, upwards = (figure.y, figure.x) if figure.sideways else (figure.x, figure.y)
     if across.log:
@@ -112,7 +108,7 @@ def draw(axes: Axes, figure: Figure, panel: Panel) -> None:
             axis.set_major_locator(matplotlib.ticker.FixedLocator(list(told.ticks)))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(
-                matplotlib.ticker.FixedFormatter([no_formula(clipped(text)) for text in told.ticks.values()])
+                matplotlib.ticker.FixedFormatter([no_formula(clipped(text, 28)) for text in told.ticks.values()])
             )
         elif told.log:
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

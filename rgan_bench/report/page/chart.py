@@ -4,14 +4,14 @@ import math
 from collections.abc import Callable
 from html import escape
 
-from rgan_bench.report.figures import Axis, Figure, Line, Panel
+from rgan_bench.report.figures import Axis, Figure, Line, Panel, clipped
 from rgan_bench.report.figures.palette import Look
 from rgan_bench.report.runs import Run
 
 WIDTH, HEIGHT = 420, 270
 ROW = 24  # pixels a loss, where they stand below each other
 LETTER = 6.6  # pixels, about
-LONGEST = 24  # letters of a loss's name beside an axis
+LONGEST = 26  # letters of a loss's name beside an axis
 RADIUS = 5
 
 # The marks of the palette, around the origin.
@@ -62,7 +62,7 @@ class Paper:
         self.sideways = figure.sideways
         self.across, self.upwards = (figure.y, figure.x) if figure.sideways else (figure.x, figure.y)
         self.x_ticks, self.y_ticks = ticks(self.across, 6), ticks(self.upwards, 5)
-        longest = max((len(clipped(text)) for text in self.y_ticks.values()), default=1)
+        longest = max((len(clipped(text, LONGEST)) for text in self.y_ticks.values()), default=1)
         self.left = 12 + LETTER * longest
         self.top = 24.0
         self.height = ROW * len(self.y_ticks) + 66.0 if figure.sideways else float(HEIGHT)
@@ -89,7 +89,7 @@ class Paper:
             parts.append(f'<path class="rule" d="M{self.left:.1f},{y:.1f}H{self.right:.1f}"/>')
             full = f"<title>{escape(text)}</title>" if len(text) > LONGEST else ""
             place = f'x="{self.left - 7:.1f}" y="{y + 4:.1f}" text-anchor="end"'
-            parts.append(f"<text {place}>{full}{escape(clipped(text))}</text>")
+            parts.append(f"<text {place}>{full}{escape(clipped(text, LONGEST))}</text>")
         middle = (self.left + self.right) / 2
         below = f'x="{middle:.1f}" y="{self.height - 6:.1f}" text-anchor="middle"'
         parts.append(f'<text class="label" {below}>{escape(self.across.label)}</text>')
@@ -141,10 +141,6 @@ class Paper:
                 (left, y), (right, _) = self.at(mean.x, mean.y - mean.sd), self.at(mean.x, mean.y + mean.sd)
                 parts.append(f'<path class="thread" d="M{left:.1f},{y:.1f}H{right:.1f}"/>')
         return "".join(parts)
-
-
-def clipped(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def share(axis: Axis, value: float) -> float:

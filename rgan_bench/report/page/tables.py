@@ -32,7 +32,7 @@ def score_table(table: Table, book: Book) -> str:
         body.append(f"<tr>{row_head(book, row)}{cells}</tr>\n")
     return (
         f'<div class="wide" tabindex="0" role="region" aria-label="scores"><table class="scores sortable">'
-        f"<caption>{caption(table, usual)}</caption>\n<thead>{score_head(table, columns)}</thead>\n"
+        f"<caption><span>{caption(table, usual)}</span></caption>\n<thead>{score_head(table, columns)}</thead>\n"
         f"<tbody>{''.join(body)}</tbody></table></div>\n{folded(table, rows, columns)}"
     )
 
