@@ -6,8 +6,9 @@ import json
 import os
 import stat
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
 from rgan_bench.runs.stops import interrupts_raise
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rgan_bench.report.cells import Table
 
 KINDS = ("auto", "table1", "table2", "table3", "sweep")
-FORMATS = ("markdown", "csv", "latex", "html", "json")
+FORMATS = ("markdown", "csv", "latex", "tabular", "html", "json")
 ASCII = {"±": "+-", "−": "-", "—": "-", "…": "...", "×": "x", "→": "->"}
 
 
@@ -42,19 +43,61 @@ def parser() -> argparse.ArgumentParser:
         help="what the runs say to the paper's claims: supported, contradicted or undecided")  # fmt: skip
     add("--score", metavar="NAME[,NAME]", default="",
         help="which scores, by their names in result.json, in this order (default: all, the FID first)")  # fmt: skip
-    add("--format", choices=FORMATS, default="markdown")
+    add("--format", choices=FORMATS, default="markdown",
+        help="html: a page with figures, samples and runs; latex: a document; tabular: what goes into one")  # fmt: skip
     add("--out", type=Path, metavar="FILE", help="default: stdout")
+    add(
+        "--figures",
+        type=Path,
+        metavar="DIR",
+        help="write each figure there too, as PDF, SVG and PNG for a paper's column",
+    )
+    add("--watch", type=seconds, nargs="?", const=30.0, metavar="SECONDS",
+        help="renew --out (and --figures) so often, while runs go on, until Ctrl-C (default: 30)")  # fmt: skip
     return parser
 
 
+def seconds(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0.1 and 86400 seconds")
+    return value
+
+
 def run(arguments: argparse.Namespace) -> None:
+    interrupts_raise()
+    if arguments.watch is None:
+        return once(arguments)
+    if arguments.out is None:
+        raise UserError("--watch renews a file: name it with --out FILE")
+    try:
+        watch(arguments)
+    except KeyboardInterrupt:  # the only way out, and nothing wrong
+        sys.exit(130)
+
+
+def watch(arguments: argparse.Namespace) -> NoReturn:
+    """Runs may come later, and a file may be read while another program replaces it: what is wrong is said once, and
+    tried again."""
+    said = ""
+    while True:
+        try:
+            once(arguments)
+            said = ""
+        except UserError as error:
+            if str(error) != said:
+                said = str(error)
+                say(f"{one_line(error)}; trying again every {arguments.watch:g} seconds")
+        time.sleep(arguments.watch)
+
+
+def once(arguments: argparse.Namespace) -> None:
     from rgan_bench.report.cells import runs_shown
     from rgan_bench.report.parts import printable
     from rgan_bench.report.protocols import score_names
     from rgan_bench.report.reading import find_runs
     from rgan_bench.report.tables import make_tables
 
-    interrupts_raise()
     runs = find_runs(arguments.outputs, say)
     scores = [name for name in arguments.score.split(",") if name]
     known = score_names(runs)
@@ -78,7 +121,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(
             f"--table {arguments.table}: none of the {len(runs)} runs belongs there; --table sweep takes any"
         )
-    put(render(tables, arguments.format), arguments)
+    text = render(tables, arguments.format)
+    if arguments.figures is not None:
+        draw(tables, arguments.figures)
+    put(text, arguments)
     if arguments.out is not None:
         shown = runs_shown(tables)
         out = printable(arguments.out)
@@ -104,15 +150,32 @@ def put(text: str, arguments: argparse.Namespace) -> None:
 
 def render(tables: list["Table"], form: str) -> str:
     if form == "html":
-        try:
-            from rgan_bench.report.page import page  # matplotlib takes its time to load
-        except ImportError as error:
-            raise UserError(f"--format html: {one_line(error)}; install it: pip install matplotlib") from error
+        from rgan_bench.report.page import page
+
         return page(tables)
     from rgan_bench.report import latex, writers
 
-    writer = {"markdown": writers.markdown, "csv": writers.csv_text, "latex": latex.latex, "json": writers.json_text}
+    writer = {
+        "markdown": writers.markdown, "csv": writers.csv_text, "latex": latex.latex, "tabular": latex.tabulars,
+        "json": writers.json_text,
+    }  # fmt: skip
     return writer[form](tables)
+
+
+def draw(tables: list["Table"], folder: Path) -> None:
+    from rgan_bench.report.figures.questions import all_figures
+    from rgan_bench.report.parts import printable
+
+    try:
+        from rgan_bench.report.figures.files import write_figures  # matplotlib takes its time to load
+    except ImportError as error:
+        raise UserError(f"--figures: {one_line(error)}; install it: pip install matplotlib") from error
+    figures = all_figures(tables)
+    try:
+        write_figures(figures, folder)
+    except OSError as error:
+        raise UserError(f"--figures {printable(folder)}: cannot be written ({printable(one_line(error))})") from error
+    say(f"{len(figures)} figure{'s' * (len(figures) != 1)} as PDF, SVG and PNG: {printable(folder)}")
 
 
 # --- where it goes ----------------------------------------------------------------------------------------------------

@@ -1,14 +1,13 @@
-"""What is shown of a verdict beside its sentences: small tables; and all of it in HTML."""
+"""What is shown of a verdict beside its sentences: small tables."""
 
 from dataclasses import dataclass
-from html import escape
 
 from rgan_bench.report.cells import Table
 from rgan_bench.report.formats import MISSING, cell_text, number
 from rgan_bench.report.ranking import Ranking
 from rgan_bench.report.sentences import kind, signed
 from rgan_bench.report.tuning import Neighbour, Tuned
-from rgan_bench.report.verdict import Verdict, verdict
+from rgan_bench.report.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -64,23 +63,3 @@ def rank_table(table: Table, ranking: Ranking) -> TextTable:
 
 def warning(text: str) -> str:
     return f"Warning: {text}"
-
-
-# --- HTML -------------------------------------------------------------------------------------------------------------
-
-
-def answer_html(table: Table) -> str:
-    """The verdict as an HTML fragment: warnings, sentences, tables."""
-    found = verdict(table)
-    parts = [f'<p class="warning">{escape(warning(text))}</p>\n' for text in found.warnings]
-    if found.sentences:
-        parts.append("<ul>" + "".join(f"<li>{escape(text)}</li>\n" for text in found.sentences) + "</ul>\n")
-    parts += map(table_html, answer_tables(table, found))
-    return f'<div class="answer">{"".join(parts)}</div>\n' if parts else ""
-
-
-def table_html(table: TextTable) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in table.header)
-    rows = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>\n" for row in table.rows)
-    grid = f"<table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table>"
-    return f'<h3>{escape(table.title)}</h3>\n<div class="wide">{grid}</div>\n'

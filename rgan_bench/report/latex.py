@@ -1,4 +1,4 @@
-"""Tables as a LaTeX document."""
+"""Tables as a LaTeX document, or as what goes into one."""
 
 import unicodedata
 
@@ -66,25 +66,35 @@ def latex_character(character: str) -> str:
 
 
 def latex(tables: list[Table]) -> str:
-    """A document that compiles as it is; the tabulars can be lifted out of it."""
+    """A document that compiles as it is."""
     lines = [r"\documentclass{article}", r"\usepackage{booktabs,graphicx}"]
     lines += [r"\begin{document}"]
     for table in tables:
-        columns, found = len(header(table)) - 1, verdict(table)
+        found = verdict(table)
         # For whoever writes the caption: escaped, to be copied into the text.
         lines += [f"% {latex_escape(text)}" for text in (*map(warning, found.warnings), *found.sentences)]
         lines += [r"\begin{table}[ht]", r"\centering", rf"\caption{{{latex_escape(table.title)}}}"]
         lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
-        lines += [rf"\begin{{tabular}}{{l{'r' * columns}}}", r"\toprule"]
-        lines += [" & ".join(map(latex_escape, header(table))) + r" \\", r"\midrule"]
-        for row in table.rows:
-            texts = map(latex_escape, line(table, row))
-            bold = ["", *best_flags(table, row)]
-            lines += [" & ".join(rf"\textbf{{{t}}}" if b else t for t, b in zip(texts, bold, strict=True)) + r" \\"]
-        lines += [r"\bottomrule", r"\end{tabular}}"]
+        *tabular_lines, end = tabular(table)
+        lines += [*tabular_lines, end + "}"]
         lines += [rf"\par\smallskip\footnotesize {latex_escape(note)}" for note in table.notes]
         lines += [r"\end{table}"]
     return "\n".join([*lines, r"\end{document}", ""])
+
+
+def tabulars(tables: list[Table]) -> str:
+    """What goes into a document of one's own, which needs booktabs."""
+    return "\n".join("\n".join([f"% {latex_escape(table.title)}", *tabular(table), ""]) for table in tables)
+
+
+def tabular(table: Table) -> list[str]:
+    lines = [rf"\begin{{tabular}}{{l{'r' * (len(header(table)) - 1)}}}", r"\toprule"]
+    lines += [" & ".join(map(latex_escape, header(table))) + r" \\", r"\midrule"]
+    for row in table.rows:
+        texts = map(latex_escape, line(table, row))
+        bold = ["", *best_flags(table, row)]
+        lines += [" & ".join(rf"\textbf{{{t}}}" if b else t for t, b in zip(texts, bold, strict=True)) + r" \\"]
+    return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 
 def best_flags(table: Table, row: str) -> list[bool]:

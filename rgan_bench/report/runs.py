@@ -220,14 +220,27 @@ class Run:
 
     def grid(self) -> tuple[int, bytes] | None:
         """(iteration, PNG) of the newest sample grid that can be read."""
+        return next(filter(None, map(read_grid, reversed(self._grid_files()))), None)
+
+    def grids(self, most: int) -> list[tuple[int, bytes]]:
+        """(iteration, PNG) of so many sample grids, evenly from the first to the last, as far as they can be read."""
+        paths = self._grid_files()
+        if len(paths) > most:
+            paths = [paths[round(index * (len(paths) - 1) / (most - 1))] for index in range(most)]
+        return [found for found in map(read_grid, paths) if found]
+
+    def _grid_files(self) -> list[Path]:
         place = "samples" if self.generator == "raw" else f"samples_{self.generator}"
-        for path in reversed(by_iteration(self.folder / place, ".png")):
-            with contextlib.suppress(Exception):  # Pillow raises almost anything
-                if path.is_file():
-                    content = path.read_bytes()
-                    Image.open(io.BytesIO(content), formats=["PNG"]).verify()
-                    return int(path.stem.removeprefix("iter_")), content
-        return None
+        return by_iteration(self.folder / place, ".png")
+
+
+def read_grid(path: Path) -> tuple[int, bytes] | None:
+    with contextlib.suppress(Exception):  # Pillow raises almost anything
+        if path.is_file():
+            content = path.read_bytes()
+            Image.open(io.BytesIO(content), formats=["PNG"]).verify()
+            return int(path.stem.removeprefix("iter_")), content
+    return None
 
 
 @cache

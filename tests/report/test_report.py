@@ -3,7 +3,6 @@
 import base64
 import copy
 import csv
-import html
 import io
 import json
 import os
@@ -18,7 +17,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rgan_bench.cli import table as cli
 from rgan_bench.config.schema import Config
 from rgan_bench.report.latex import latex_escape
 from rgan_bench.report.paper import paper
@@ -28,76 +26,7 @@ from rgan_bench.report.tables import make_tables
 from rgan_bench.report.writers import plain
 from rgan_bench.scoring.protocol import Protocol
 from tests.conftest import GOLDEN
-
-GOLDEN = GOLDEN
-Make = Callable[..., Path]
-CONFIGS: dict[tuple[str, ...], dict] = {}
-WEIGHTS = "6726825d0af5f729"  # begins as torch-fidelity's file of Inception weights says
-
-
-@pytest.fixture
-def make(compose_config: Callable[..., Config]) -> Make:
-    """Writes a small result.json of a cell, as rgan-train would have."""
-    from dataclasses import asdict
-
-    def made(
-        *overrides: str,
-        value: float | None = None,
-        status: str = "finished",
-        iteration: int | None = None,
-        table3: list[float] | None = None,
-        features: str = "inception",
-        root: str = "outputs",
-        **protocol: object,
-    ) -> Path:
-        if overrides not in CONFIGS:  # composing takes longer than all the rest
-            CONFIGS[overrides] = asdict(compose_config(*overrides))
-        config = copy.deepcopy(CONFIGS[overrides])
-        fid, iterations = config["fid"], config["train"]["iterations"]
-        images = {"cifar10": 50_000, "cat64": 9304, "cat128": 6645, "cat256": 2011}.get(config["data"]["name"], 1000)
-        settings = {"weights": WEIGHTS, "num_samples": fid["num_samples"], "num_real": images, "batch_norm": "batch"}
-        settings |= {"batch_size": fid["batch_size"], "data": config["data"]["name"]} | protocol
-        scored = Protocol(features=features, **settings)
-        history = [[0, 400.0]] if value is None else [[0, 400.0], [iterations, value]]
-        summary = {
-            "final": {"iteration": history[-1][0], "value": history[-1][1]},
-            "best": {"iteration": history[-1][0], "value": history[-1][1]},
-            "history": history,
-            "table3": table3 and dict(zip(("min", "max", "mean", "sd"), table3, strict=True), count=9, complete=True),
-        }
-        result = {
-            "status": status,
-            "iteration": iterations if iteration is None else iteration,
-            "scores": {scored.score_name: summary},
-            "protocol": {scored.score_name: scored.as_dict()},
-            "config": config,
-            "command": "rgan-train " + " ".join(overrides),
-            "versions": {"torch": "2.14.1", "device_name": "a <GPU>"},
-        }
-        folder = Path(root) / f"run_{len(list(Path().rglob('result.json'))):03d}"
-        (folder / "samples").mkdir(parents=True)
-        (folder / "result.json").write_text(json.dumps(result))
-        return folder
-
-    return made
-
-
-@pytest.fixture
-def rgan_table(run_command: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
-    return partial(run_command, cli.main)
-
-
-@pytest.fixture
-def table1(make: Make) -> None:
-    """Some cells of table 1: one seed, three seeds, diverged, unfinished, none."""
-    make("experiment=table1_stable", "loss=sgan", value=39.5)
-    for seed, value in ((1, 30.0), (2, 32.0), (3, 34.0)):
-        make("experiment=table1_stable", "loss=rasgan", f"seed={seed}", value=value)
-    make("experiment=table1_stable", "loss=lsgan", "seed=1", value=28.0)
-    make("experiment=table1_stable", "loss=lsgan", "seed=2", status="diverged", iteration=1200)
-    make("experiment=table1_wgangp", "loss=sgan", status="interrupted", iteration=52_000)
-    make("experiment=table1_wgangp", "loss=wgangp", value=30.25)
-    make("experiment=table1_wgangp", "loss=rasgan_gp", value=31.0)
+from tests.report.conftest import HOSTILE, WEIGHTS, Make, change, first_cells, rewrite
 
 
 def golden(name: str) -> str:
@@ -362,19 +291,6 @@ def test_the_paper_s_table_and_some_others_are_both_shown(make: Make, rgan_table
 # --- copies -----------------------------------------------------------------------------------------------------------
 
 
-def first_cells(out: str) -> dict[str, dict]:
-    """Of the first column of the first table."""
-    return json.loads(out)[0]["columns"][0]["cells"]
-
-
-def rewrite(folder: Path | str, **values: object) -> None:
-    """Changes a result.json: dotted places, with __ for the dots."""
-    content = json.loads((Path(folder) / "result.json").read_text())
-    for place, value in values.items():
-        change(place.replace("__", "."), value)(content)
-    (Path(folder) / "result.json").write_text(json.dumps(content))
-
-
 def test_copies_of_a_run_are_no_further_seeds(make: Make, rgan_table: Callable) -> None:
     for loss, values in (("sgan", (40.0, 44.0)), ("rasgan", (37.0, 41.0))):
         for seed, value in enumerate(values):
@@ -618,14 +534,16 @@ def test_in_every_format_the_average_is_named(
         path.parent.mkdir(exist_ok=True)
         Image.new("RGB", (8, 8), colour).save(path)
     _, out, _ = rgan_table("outputs", "--format", form)
+    if form == "html":
+        out = out[out.index('<section id="table-0"') :]  # all tables are named before the first
     assert out.index("40.0") < out.index("fid\\_ema" if form == "latex" else "fid_ema")
     assert out.rindex("31.0") > out.index("fid\\_ema" if form == "latex" else "fid_ema")
     if form == "markdown":
         assert "31.00" in out  # an FID, with two decimals
     if form == "html":
-        assert "<h1>Tables of 3 runs</h1>" in out
-        one, two = (base64.b64decode(code) for code in re.findall(r"data:image/png;base64,([^\"]+)", out))
-        assert [Image.open(io.BytesIO(code)).getpixel((0, 0)) for code in (one, two)] == [(255, 0, 0), (0, 0, 255)]
+        codes = [base64.b64decode(code) for code in re.findall(r"data:image/png;base64,([^\"]+)", out)]
+        red, blue = (255, 0, 0), (0, 0, 255)  # beside the others', and over time
+        assert [Image.open(io.BytesIO(code)).getpixel((0, 0)) for code in codes] == [red, blue] * 2
     status, _, err = rgan_table("outputs", "--format", form, "--out", "out")
     assert (status, err) == (0, "rgan-table: 2 tables of 3 runs: out\n")
 
@@ -719,40 +637,6 @@ def test_the_fid_goes_first_then_what_most_runs_have(make: Make) -> None:
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_holds_everything_and_fetches_nothing(table1: None, rgan_table: Callable) -> None:
-    picture = Path("outputs") / "run_000" / "samples" / "iter_100000.png"
-    Image.new("RGB", (8, 8), "red").save(picture)
-    status, _, err = rgan_table("outputs", "--format", "html", "--out", "page.html")
-    assert status == 0
-    assert "page.html" in err
-    text = Path("page.html").read_text()
-    assert "31.98" in text
-    assert "32.00 ± 2.00 (3 seeds)" in text
-    assert "diverged at 1,200" in text
-    assert text.count("<svg") == 2
-    assert "data:image/png;base64," in text
-    assert "rgan-train experiment=table1_stable loss=sgan" in text
-    assert "a &lt;GPU&gt;" in text
-    assert "prefers-color-scheme: dark" in text
-    assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
-    assert not re.search(r"@import|url\((?!#)", text)
-
-
-def test_the_newest_grid_that_can_be_read_is_shown(make: Make, rgan_table: Callable) -> None:
-    samples = make("experiment=table1_stable", "loss=sgan", value=40.0) / "samples"
-    for name, colour in (("iter_999999.png", "red"), ("iter_1000000.png", "lime"), ("iter_000009_copy.png", "blue")):
-        Image.new("RGB", (8, 8), colour).save(samples / name)
-    whole = (samples / "iter_1000000.png").read_bytes()
-    (samples / "iter_2000000.png").write_bytes(whole[:-20])  # half written, by a copy that broke off
-    (samples / "iter_3000000.png").mkdir()
-    Image.new("RGB", (8, 8)).save(samples / "iter_4000000.png", "JPEG")
-    status, out, _ = rgan_table("outputs", "--format", "html")
-    assert status == 0
-    assert out.count("data:image/png;base64,") == 1
-    assert base64.b64encode(whole).decode() in out
-    assert "iteration 1,000,000</figcaption>" in out
-
-
 def test_divergence_collapse_and_failed_scores_are_told(make: Make, rgan_table: Callable) -> None:
     well = make("experiment=table1_stable", "loss=sgan", value=40.0)
     collapsed = make("experiment=table1_stable", "loss=rasgan", value=90.0)
@@ -810,39 +694,8 @@ def test_a_biased_distance_is_marked_wherever_it_is_shown(form: str, make: Make,
         if form == "json":
             assert json.loads(out)[0]["rank_deficient"] is True
         if form == "html":
-            assert f"{name} (rank-deficient)</text>" in out  # the curve's axis
+            assert f"{name} (rank-deficient) ↓</text>" in out  # the curve's axis
     assert "rank-deficient" not in rgan_table("outputs/run_002", "--format", form)[1]
-
-
-def test_the_page_is_the_same_each_time(table1: None, rgan_table: Callable) -> None:
-    assert rgan_table("outputs", "--format", "html")[1] == rgan_table("outputs", "--format", "html")[1]
-
-
-@pytest.mark.parametrize("width", [1280, 400])
-def test_the_page_fits_the_window(width: int, table1: None, rgan_table: Callable) -> None:
-    """In a real browser: nothing but the tables, which scroll by themselves, is wider than the page."""
-    browser = shutil.which("chromium")
-    if browser is None:
-        pytest.skip("no chromium here")
-    rgan_table("outputs", "--format", "html", "--out", "page.html")
-    # Headless windows are at least 500 px wide, so the page stands in a frame of the wanted width.
-    source = html.escape(Path("page.html").read_text(), quote=True)
-    measure = "const p = this.contentDocument.documentElement; out.textContent = `${p.scrollWidth} of ${p.clientWidth}`"
-    style = f"width:{width}px;height:900px"
-    frame = f'<pre id="out"></pre><iframe onload="{measure}" style="{style}" srcdoc="{source}"></iframe>'
-    Path("frame.html").write_text(f"<!doctype html><body>{frame}</body>")
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
-    command += ["--disable-background-networking", "--disable-quic", f"--user-data-dir={Path.cwd() / 'profile'}"]
-    command += [
-        "--window-size=1400,1000",
-        "--virtual-time-budget=3000",
-        "--dump-dom",
-        Path("frame.html").resolve().as_uri(),
-    ]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
-    found = re.search(r'<pre id="out">(\d+) of (\d+)</pre>', dom)
-    assert found, dom[:500]
-    assert int(found[1]) == int(found[2]) > width - 30
 
 
 def test_latex_compiles(table1: None, make: Make, rgan_table: Callable) -> None:
@@ -864,23 +717,6 @@ def test_latex_compiles(table1: None, make: Make, rgan_table: Callable) -> None:
 
 
 # --- files that are no results ----------------------------------------------------------------------------------------
-
-
-def change(place: str, value: object) -> Callable[[dict], dict]:
-    """Sets the value at a dotted place of a result; "…" takes it away."""
-
-    def changed(result: dict) -> dict:
-        *way, last = place.split(".")
-        for key in way:
-            result = result[int(key) if isinstance(result, list) else key]
-        last = int(last) if isinstance(result, list) else last
-        if value == "…":
-            del result[last]
-        else:
-            result[last] = value
-        return result
-
-    return changed
 
 
 MALFORMED = [
@@ -1071,7 +907,8 @@ def test_runs_of_one_folder_name_are_told_apart(make: Make, rgan_table: Callable
 
 # --- hostile texts ----------------------------------------------------------------------------------------------------
 
-HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'$\\input{x}$|&amp;\n=1"
+
+MARKUP = r"""(?<!\\)<(script(?! id="own">)|img src=x)"""  # but for the page's own
 
 
 def places(content: object, way: str = "") -> list[str]:
@@ -1107,7 +944,7 @@ def test_no_field_of_a_result_becomes_markup(form: str, make: Make, rgan_table: 
         (folder / "result.json").write_text(json.dumps(changed))
         status, out, err = rgan_table("outputs", "--table", "sweep", "--format", form)
         assert status == 0, (place, err)
-        assert not re.search(r"(?<!\\)<(script|img src=x)", out), place
+        assert not re.search(MARKUP, out), place
         assert "Traceback" not in err
         refused += "left out" in err
     assert 20 < refused < len(places(content)) - 20  # numbers are refused, texts are shown
@@ -1117,7 +954,7 @@ def test_no_field_of_a_result_becomes_markup(form: str, make: Make, rgan_table: 
         (folder / "result.json").write_text(json.dumps(changed))
         status, out, _ = rgan_table("outputs", "--table", "sweep", "--format", form)
         assert status == 0
-        assert not re.search(r"(?<!\\)<(script|img src=x)", out), key
+        assert not re.search(MARKUP, out), key
 
 
 def test_a_hostile_name_goes_through_every_format(make: Make, rgan_table: Callable) -> None:
@@ -1206,7 +1043,7 @@ def test_a_terminal_without_unicode_gets_the_table_too(encoding: str, form: str,
         assert first_cells(out)["größer 𝛼"]["mean"] == 40.0
     elif form == "html":
         assert out.isascii()
-        assert "31.50 &#177; 0.71 (2 seeds)" in out
+        assert "31.50 &#177; 0.71" in out
         assert "gr&#246;&#223;er &#120572;" in out
     elif form == "latex":
         assert r"gr\"{o}U+00DFer U+1D6FC & 40.00" in out
