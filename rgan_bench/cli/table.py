@@ -16,6 +16,7 @@ from rgan_bench.streams import prepare_streams
 
 if TYPE_CHECKING:
     from rgan_bench.report.cells import Table
+    from rgan_bench.report.runs import Run
 
 KINDS = ("auto", "table1", "table2", "table3", "sweep")
 FORMATS = ("markdown", "csv", "latex", "tabular", "html", "json")
@@ -121,7 +122,7 @@ def once(arguments: argparse.Namespace) -> None:
         raise UserError(
             f"--table {arguments.table}: none of the {len(runs)} runs belongs there; --table sweep takes any"
         )
-    text = render(tables, arguments.format)
+    text = render(tables, arguments.format, runs)
     if arguments.figures is not None:
         draw(tables, arguments.figures)
     put(text, arguments)
@@ -148,11 +149,12 @@ def put(text: str, arguments: argparse.Namespace) -> None:
         ) from error
 
 
-def render(tables: list["Table"], form: str) -> str:
+def render(tables: list["Table"], form: str, runs: list["Run"]) -> str:
     if form == "html":
+        from rgan_bench.report.claims.checks import claims_of
         from rgan_bench.report.page import page
 
-        return page(tables)
+        return page(tables, claims_of(runs))
     from rgan_bench.report import latex, writers
 
     writer = {

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from rgan_bench.report.cells import Table
+from rgan_bench.report.effort import Threshold
 from rgan_bench.report.formats import MISSING, cell_text, number
 from rgan_bench.report.ranking import Ranking
 from rgan_bench.report.sentences import kind, signed
@@ -59,6 +60,32 @@ def rank_table(table: Table, ranking: Ranking) -> TextTable:
     ]
     head = [kind(table), "mean rank ± SD", "range of means", "lowest", "highest"]
     return TextTable(f"{table.label} over {len(ranking.settings)} settings", head, rows)
+
+
+def reach_table(table: Table, threshold: Threshold) -> TextTable:
+    """What it took each row to reach a score, at the median over its seeds."""
+
+    def told(value: float | None) -> str:
+        return MISSING if value is None else f"{value:,.0f}"
+
+    rows = [
+        [
+            row.row,
+            f"{len(row.efforts)} of {row.seeds}",
+            *(told(row.typical(of)) for of in ("iterations", "discriminator_steps", "images", "seconds")),
+        ]
+        for row in threshold.rows
+    ]
+    head = [
+        kind(table),
+        "seeds that reach it",
+        "iterations",
+        "discriminator steps",
+        "images seen",
+        "seconds of training",
+    ]
+    value = number(threshold.value, table.score)
+    return TextTable(f"{threshold.column}: to {table.label} {value}, {threshold.rule}", head, rows)
 
 
 def warning(text: str) -> str:

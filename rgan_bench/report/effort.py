@@ -83,7 +83,7 @@ def thresholds(table: Table) -> list[Threshold]:
     """Two for each setting, by rule and not by eye: the final mean of its worst loss, which nearly all reach, and that
     of its median loss. Only losses of which every seed has a value count; with fewer than two there are none.
     """
-    if not table.protocol:
+    if not table.protocol or table.name.startswith("table3"):  # whose columns are no final scores
         return []
     higher = table.protocol["metric"] in HIGHER_IS_BETTER
     found = []

@@ -8,6 +8,7 @@ from typing import Any
 
 from rgan_bench.report.answers import TextTable, answer_tables, warning
 from rgan_bench.report.cells import Cell, Column, Table
+from rgan_bench.report.effort import as_data, thresholds
 from rgan_bench.report.formats import header, line
 from rgan_bench.report.parts import printable
 from rgan_bench.report.statistics import PairTest
@@ -148,6 +149,7 @@ def as_dict(table: Table) -> dict[str, Any]:
         "columns": [column_dict(column) for column in table.columns],
         "ranking": found.ranking and asdict(found.ranking),
         "tuned": [tuned_dict(tuned) for tuned in found.tuned],
+        "time_to_reach": [as_data(threshold) for threshold in thresholds(table)],
         "notes": table.notes,
     }
 

@@ -1,13 +1,15 @@
 """The tables as one self-contained page: the answer, tables, figures, samples, runs, and where numbers come from."""
 
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 
 from rgan_bench.report.cells import Table, runs_shown
+from rgan_bench.report.claims.claim import Claim
 from rgan_bench.report.figures import Figure
 from rgan_bench.report.figures.palette import BACKGROUNDS, COLOURS
 from rgan_bench.report.figures.questions import figures
-from rgan_bench.report.page.answer import answers, side_tables
+from rgan_bench.report.page.answer import answers, claims_section, efforts, side_tables
 from rgan_bench.report.page.book import Book
 from rgan_bench.report.page.chart import SYMBOLS, chart, swatch
 from rgan_bench.report.page.runs import all_runs
@@ -15,8 +17,12 @@ from rgan_bench.report.page.samples import samples
 from rgan_bench.report.page.tables import matrices, score_table
 
 
-def page(tables: list[Table]) -> str:
-    """HTML to be read offline, on a screen, a laptop or a phone, in light or dark."""
+def page(tables: list[Table], claims: Sequence[Claim] = ()) -> str:
+    """HTML to be read offline, on a screen, a laptop or a phone, in light or dark.
+
+    Args:
+        claims: of the paper, answered.
+    """
     book = Book(tables)
     sections = "".join(section(index, table, book) for index, table in enumerate(tables))
     runs = runs_shown(tables)
@@ -25,7 +31,7 @@ def page(tables: list[Table]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>rgan_bench: {runs:,} runs compared</title>\n<style>{colours()}{asset('style.css')}</style>\n"
         f"</head>\n<body>\n{SYMBOLS}<header><h1>{runs:,} run{'s' * (runs != 1)} compared</h1>\n{contents(tables)}"
-        f"</header>\n<main>\n{answers(tables)}{sections}{all_runs(book)}</main>\n"
+        f"</header>\n<main>\n{answers(tables)}{sections}{claims_section(list(claims))}{all_runs(book)}</main>\n"
         f'<script id="own">{asset("script.js")}</script>\n</body>\n</html>\n'
     )
 
@@ -57,7 +63,7 @@ def section(index: int, table: Table, book: Book) -> str:
     title = f'<h2 id="table-{index}-title">{escape(table.title)}</h2>\n'
     return (
         f'<section id="table-{index}" aria-labelledby="table-{index}-title">{title}{score_table(table, book)}{drawn}'
-        f"{side_tables(table)}"
+        f"{side_tables(table)}{efforts(table)}"
         f"{matrices(table, book)}{samples(table, book)}{provenance(table)}</section>\n"
     )
 

@@ -42,7 +42,7 @@ def caption(table: Table, usual: int) -> str:
     better = "higher" if higher_is_better(table) else "lower"
     spread = f"mean ± SD, n = {usual} seeds unless another n is given" if usual > 1 else "one seed a cell"
     name = f"<strong>{escape(table.label)} {arrow(table)}</strong> ({better} is better)"
-    return f"{name}, {spread}; bold: best of its column; the best row first"
+    return f"{name}, {spread}; bold: not significantly worse than the best of its column; the best row first"
 
 
 def usual_seeds(columns: list[Column]) -> int:
