@@ -146,7 +146,12 @@ def again(one: Group, two: Group, seeds: int) -> str:
 def command_of(run: Run, *changes: str) -> str:
     """The run's own command with other settings; as far as it is known."""
     keys = {change.split("=")[0] for change in changes}
-    name, *words = shlex.split(run.command) if run.command else ["rgan-train", f"loss={run.loss}"]
+    told = run.command or ""
+    try:
+        words = shlex.split(told)
+    except ValueError:  # it comes from a file, and may be no command at all
+        words = []
+    name, *words = words or ["rgan-train", f"loss={run.loss}"]
     flags = [change for change in changes if change.startswith("-")]
     kept = [word for word in words if word.split("=")[0] not in keys]
     return shlex.join([name, *flags, *kept, *(change for change in changes if change not in flags)])
