@@ -75,12 +75,13 @@ class DinoV2Features(nn.Module):
 def prepared(images: Tensor) -> Tensor:
     """uint8 [B, 3, H, W] → float32 [B, 3, 224, 224] as the network was trained to see them.
 
-    Resized with an antialiased bicubic filter, whatever their size, and rounded to 8 bits again: as Pillow does it,
-    which Stein et al. used.
+    Resized with an antialiased bicubic filter, whatever their size, by rows and then by columns, each time rounded to 8
+    bits: as Pillow does it, which Stein et al. used.
     """
     values = images.float()
-    if values.shape[-2:] != (SIZE, SIZE):
-        values = F.interpolate(values, (SIZE, SIZE), mode="bicubic", antialias=True).round().clamp(0, 255)
+    for size in ((values.shape[-2], SIZE), (SIZE, SIZE)):
+        if values.shape[-2:] != size:
+            values = F.interpolate(values, size, mode="bicubic", antialias=True).round().clamp(0, 255)
     mean, sd = (values.new_tensor(each)[:, None, None] for each in (MEAN, SD))
     return (values / 255 - mean) / sd
 
