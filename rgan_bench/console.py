@@ -8,10 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-RANK_DEFICIENT = (
-    "rank-deficient: fewer images than features, so the covariance has no full rank and the distance is biased; "
-    "the kernel distance beside it is not"
-)
+BIASED = "rank-deficient: fewer images than features, so the covariance has no full rank and the distance is biased"
+RANK_DEFICIENT = f"{BIASED}; the kernel distance beside it is not"
 PLAIN_INTERVAL = 10.0  # seconds between progress lines where there is no terminal to draw a bar on
 
 

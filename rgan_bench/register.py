@@ -28,7 +28,7 @@ OWN = {
     "penalty": "gan/penalties.py",
     "network": "gan/networks",
     "dataset": "data",
-    "extractor": "scoring/extractors.py",
+    "extractor": "scoring/extractors",
 }
 
 
@@ -146,15 +146,25 @@ def dataset(
 
 
 def extractor(
-    name: str, *, dimensions: int, frechet: str | None = None, kernel: str | None = None
+    name: str,
+    *,
+    dimensions: int,
+    frechet: str | None = None,
+    kernel: str | None = None,
+    inception_score: str | None = None,
+    mark: dict[str, tuple[int, ...]] | None = None,
 ) -> Callable[[Thing], Thing]:
-    """(device, weights' file or None) → a function from uint8 images [B, 3, H, W] to features [B, dimensions], or that
-    and a text which tells its weights apart from others: `fid.features=[NAME]`.
+    """(device, weights' file or None) → a function from uint8 images [B, 3, H, W] to features [B, dimensions]; or that
+    and a text which tells its weights apart from others; or these and a function from features to logits of classes:
+    `fid.features=[NAME]`.
 
     Args:
         frechet, kernel: what the distances on its features are called; None: fd_NAME, kd_NAME.
+        inception_score: what the score by its classes is called; None: it has no classes.
+        mark: names and shapes of tensors by which the file that it reads, `fid.weights`, is known among others.
     """
-    return _announcing("extractor", name, dimensions=dimensions, frechet=frechet, kernel=kernel)
+    named = {"frechet": frechet, "kernel": kernel, "inception_score": inception_score}
+    return _announcing("extractor", name, dimensions=dimensions, **named, mark=mark)
 
 
 def _announcing(kind: str, name: str, **attributes: Any) -> Callable[[Thing], Thing]:

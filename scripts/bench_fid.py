@@ -91,9 +91,9 @@ def theirs(folder: Path, arguments: argparse.Namespace, cache: Path, weights: Pa
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     weights = arguments.weights
     if arguments.features == "efficientnet-lite0":
-        from rgan_bench.scoring.extractors import _efficientnet_weights
+        from rgan_bench.scoring.extractors.efficientnet import weights_of
 
-        weights = _efficientnet_weights()
+        weights = weights_of("efficientnet-lite0")
     found: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

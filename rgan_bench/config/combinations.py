@@ -1,12 +1,13 @@
 """What may be set, each by itself, and cannot go together."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from rgan_bench import register
-from rgan_bench.config.schema import PENALTY_PARTS, ArchConfig, Config
+from rgan_bench.config.schema import PENALTY_PARTS, ArchConfig, Config, FidConfig
 from rgan_bench.errors import UserError
 
 
@@ -69,9 +70,7 @@ def check_points(config: Config) -> None:
         raise UserError(f"arch={arch.name}: makes {theirs}, and data={data.name} holds {mine}; choose {remedy}")
     if mine == "points" and data.flip:
         raise UserError(f"data.flip=true: the points of data={data.name} cannot be mirrored; set data.flip=false")
-    problem = features_problem(config.fid.features, data.name, mine)
-    if problem:
-        raise UserError(f"fid.features={shown(config.fid.features)}: {problem}")
+    check_scoring(config.fid, data.name, mine)
 
 
 def kind_of(kind: str, name: str) -> str:
@@ -91,6 +90,46 @@ def features_problem(features: list[str], data: str, kind: str) -> str | None:
         right = features == ["points"]
         return None if right else f"data={data} holds points, which are scored by their coordinates; use points alone"
     return f"data={data} holds images; use inception, or pixels" if "points" in features else None
+
+
+def check_scoring(fid: FidConfig, data: str, kind: str) -> None:
+    """That what is asked for can be computed from these features of this data.
+
+    Args:
+        data: a data set's name.
+        kind: images or points.
+
+    Raises:
+        UserError: it cannot.
+    """
+    problem = features_problem(fid.features, data, kind)
+    if problem:
+        raise UserError(f"fid.features={shown(fid.features)}: {problem}")
+    problem = metrics_problem(fid.metrics, fid.features)
+    if problem:
+        raise UserError(f"fid.metrics={shown(fid.metrics)}: {problem}")
+
+
+def metrics_problem(metrics: list[str], features: list[str]) -> str | None:
+    """What is wrong with computing these from these features, and what would work; None: nothing."""
+    if features == ["points"]:
+        return (
+            None if metrics == ["frechet"] else "points have scores of their own, and always all of them; leave it out"
+        )
+    left_over = [metric for metric in metrics if not any(computed_from(name, [metric]) for name in features)]
+    useless = [name for name in features if not computed_from(name, metrics)]
+    if left_over or useless:
+        return (
+            f"inception_score needs classes, which {' and '.join(useless or features)} has none of; "
+            "use fid.features=inception, or other metrics"
+        )
+    return None
+
+
+def computed_from(features: str, metrics: Sequence[str]) -> list[str]:
+    """Those of `fid.metrics` that an extractor's features give: only with classes there is an Inception score."""
+    has_classes = register.attributes("extractor", features).get("inception_score")
+    return [metric for metric in metrics if metric != "inception_score" or has_classes]
 
 
 def as_list(value: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rgan_bench import register
-from rgan_bench.config.schema import ESTIMATORS, GENERATOR_FORMS, PENALTY_PARTS
+from rgan_bench.config.schema import ESTIMATORS, FAMILIES, GENERATOR_FORMS, PENALTY_PARTS
 
 Check = Callable[[Any], str | None]  # value → what is wrong with it, or None
 
@@ -43,13 +43,15 @@ def two_betas(value: list[float]) -> str | None:
     return None if all(0 <= beta < 1 for beta in value) else "each must be at least 0 and below 1"
 
 
-def some_features(value: list[str]) -> str | None:
-    if not value:
-        return "must name at least one; to score never, set fid.every=null"
-    if len(set(value)) != len(value):
-        return "names one twice"
-    complaints = map(registered("extractor"), value)
-    return next((complaint for complaint in complaints if complaint), None)
+def some_to_score(check: Check) -> Check:
+    def of_list(value: list[str]) -> str | None:
+        if not value:
+            return "must name at least one; to score never, set fid.every=null"
+        if len(set(value)) != len(value):
+            return "names one twice"
+        return next((complaint for complaint in map(check, value) if complaint), None)
+
+    return of_list
 
 
 def some_penalties(value: Any) -> str | None:
@@ -151,7 +153,9 @@ CHECKS: dict[str, Check] = {
     "limits.image_pixels": at_least(1),
     "limits.file_bytes": at_least(1),
     "limits.dataset_bytes": at_least(1),
-    "fid.features": some_features,
+    "fid.features": some_to_score(registered("extractor")),
+    "fid.metrics": some_to_score(one_of(*FAMILIES)),
+    "fid.sampling_seeds": at_least(1),
     "fid.every": at_least_or_null(1),
     "fid.num_samples": at_least(2),
     "fid.num_real": lambda value: None if value is None or value >= 2 else "must be at least 2, or null for all",

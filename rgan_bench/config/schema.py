@@ -15,6 +15,15 @@ PENALTY_PARTS = {
     "shape": ("centered", "one_sided", "hinge", "square", "half_square"),
     "reduce": ("mean", "max"),
 }
+# fid.metrics → what it computes from features, each with a history of its own.
+FAMILIES = {
+    "frechet": ("frechet",),
+    "kid": ("kernel",),
+    "precision_recall": ("precision", "recall"),
+    "density_coverage": ("density", "coverage"),
+    "inception_score": ("inception_score",),
+    "mind": ("mind",),
+}
 
 
 @dataclass
@@ -106,6 +115,8 @@ class FidConfig:
     batch_size: int = MISSING
     weights: str | None = MISSING
     cache_dir: str | None = MISSING
+    metrics: list[str] = MISSING
+    sampling_seeds: int = MISSING
 
 
 @dataclass

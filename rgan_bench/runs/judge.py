@@ -1,7 +1,7 @@
 """Scores a run on its way, and keeps them in its state."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from rgan_bench.console import score_label
 from rgan_bench.errors import one_line
@@ -26,27 +26,38 @@ def judge(
     """
     iteration = state.iteration
     histories = {which: histories_of(state, scorer, which) for which in state.generators()}
-    missing = [which for which, mine in histories.items() if not all(h.reaches(iteration) for h in mine.values())]
+    wanted = scorer.fid.sampling_seeds
+    missing = {which: draws_to_make(mine.values(), iteration, wanted) for which, mine in histories.items()}
+    missing = {which: draws for which, draws in missing.items() if draws}
     if not missing:
         return None
     state.failed_scores = [failed for failed in state.failed_scores if failed["iteration"] != iteration]
     scores: dict[str, float] = {}
-    for which in missing:
+    for which, draws in missing.items():
         try:
-            values = scores_of(state, scorer, seed, which, not_finite)
+            for draw in draws:
+                values = scores_of(state, scorer, seed, which, not_finite, draw)
+                for name, history in histories[which].items():
+                    if draw >= history.drawn(iteration):
+                        history.add(iteration, values[name])
+                    state.scores[history.protocol.fingerprint] = history
         except Exception as error:
             reason = "the average: " * (which == "ema") + (one_line(error) or type(error).__name__)
             state.failed_scores.append({"iteration": iteration, "reason": reason})
             say(f"warning: the score at iteration {iteration:,} failed ({reason}); training goes on")
             continue
         for name, history in histories[which].items():
-            if not history.reaches(iteration):
-                history.add(iteration, values[name])
-            state.scores[history.protocol.fingerprint] = history
             scores[score_label(name, history.protocol.as_dict())] = history.entries[-1][1]
     if scores and all(taken["iteration"] != iteration for taken in state.score_seconds):
         state.score_seconds.append({"iteration": iteration, "training_seconds": state.training_seconds})
     return scores
+
+
+def draws_to_make(histories: Iterable[ScoreHistory], iteration: int, wanted: int) -> range:
+    """The numbers of the draws that some of these histories lacks at this iteration; one that goes beyond it lacks
+    none."""
+    known = [wanted if h.goes_beyond(iteration) else h.drawn(iteration) for h in histories]
+    return range(min(known), wanted)
 
 
 def histories_of(state: TrainState, scorer: Scorer, which: str) -> dict[str, ScoreHistory]:
@@ -55,8 +66,10 @@ def histories_of(state: TrainState, scorer: Scorer, which: str) -> dict[str, Sco
     return {name: state.scores.get(p.fingerprint, ScoreHistory(p)) for name, p in protocols.items()}
 
 
-def scores_of(state: TrainState, scorer: Scorer, seed: int, which: str, not_finite: list[str]) -> dict[str, float]:
-    """Score's name → value of one of the state's generators.
+def scores_of(
+    state: TrainState, scorer: Scorer, seed: int, which: str, not_finite: list[str], draw: int
+) -> dict[str, float]:
+    """Score's name → value of one of the state's generators, in one draw of fakes.
 
     Raises:
         ValueError: it is not finite, or a value is not.
@@ -65,7 +78,7 @@ def scores_of(state: TrainState, scorer: Scorer, seed: int, which: str, not_fini
     broken = [name for name in not_finite if name != others[which]]
     if broken:
         raise ValueError(f"not finite: {', '.join(broken)}")
-    values = scorer.score(state.generators()[which], seed, which)
+    values = scorer.score(state.generators()[which], seed, which, draw)
     if not all(map(math.isfinite, values.values())):
         raise ValueError(f"came out as {values}")
     return values

@@ -10,7 +10,7 @@ from rgan_bench import register
 from rgan_bench.config.schema import Config, FidConfig
 from rgan_bench.files import digest, is_folder, listing_digest
 from rgan_bench.runs.folder import RunFolder
-from rgan_bench.scoring.protocol import INCEPTION_WEIGHTS, always_scored
+from rgan_bench.scoring.protocol import INCEPTION_WEIGHTS, metrics_of
 
 
 @dataclass(frozen=True)
@@ -58,26 +58,33 @@ def wanted_scores(
         generators: that the run has.
     """
     found = {}
-    for name, protocol, history in scores_of(result):
-        values = dict(history)
-        if iteration in values and _is_asked_for(protocol, fid, result["data"]):
+    for name, protocol, summary in scores_of(result):
+        values = dict(summary["history"])
+        drawn = len(summary.get("draws", {}).get(str(iteration), [None]))
+        if iteration in values and drawn >= fid.sampling_seeds and _is_asked_for(protocol, fid, result["data"]):
             which = protocol.get("generator", "raw")
             found[which, protocol["features"], protocol["metric"]] = (name, protocol, values[iteration])
+    wanted = set()
     for which, features in itertools.product(generators, fid.features):
-        metrics = always_scored(features)
+        metrics = [*metrics_of(features, fid.metrics)]
+        if "frechet" in metrics and is_rank_deficient(found.get((which, features, "frechet"))):
+            metrics.append("kernel")
         if any((which, features, metric) not in found for metric in metrics):
             return None
-        if found[which, features, metrics[0]][1]["rank_deficient"] and (which, features, "kernel") not in found:
-            return None
-    return {name: (protocol, value) for name, protocol, value in found.values()}
+        wanted |= {(features, metric) for metric in metrics}
+    return {name: (protocol, value) for key, (name, protocol, value) in found.items() if key[1:] in wanted}
 
 
-def scores_of(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], list[Any]]]:
-    """(score's name, protocol, [[iteration, value], …]) of everything a run was ever scored under."""
+def is_rank_deficient(known: tuple[str, dict[str, Any], float] | None) -> bool:
+    return known is not None and bool(known[1]["rank_deficient"])
+
+
+def scores_of(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """(score's name, protocol, its summary) of everything a run was ever scored under."""
     for name, summary in result["scores"].items():
-        yield name, result["protocol"][name], summary["history"]
+        yield name, result["protocol"][name], summary
     for other in result.get("scores_under_other_protocols", []):
-        yield other["score"], other["protocol"], other["history"]
+        yield other["score"], other["protocol"], other
 
 
 def source_signature(data: Any) -> str | None:
@@ -107,11 +114,14 @@ def _is_asked_for(protocol: dict[str, Any], fid: FidConfig, data: dict[str, Any]
     )
 
 
-def _weights(features: str, fid: FidConfig) -> str:
-    """How what tells an extractor's weights apart begins, as far as that is known without loading it."""
+def _weights(features: str, fid: FidConfig) -> tuple[str, ...]:
+    """How what tells an extractor's weights apart may begin, as far as that is known without loading it."""
     plugin = register.plugin_of("extractor", features)
     if plugin is not None:
-        return plugin.digest
-    if features != "inception":
-        return ""
-    return INCEPTION_WEIGHTS if fid.weights is None else digest(Path(fid.weights))
+        return (plugin.digest,)
+    own = INCEPTION_WEIGHTS if features == "inception" else ""
+    readers = [name for name in fid.features if register.attributes("extractor", name).get("mark")]
+    if fid.weights is None or features not in readers:
+        return (own,)
+    given = digest(Path(fid.weights))
+    return (given,) if len(readers) == 1 else (given, own)  # of several, it is for the one that it fits

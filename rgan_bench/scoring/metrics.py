@@ -15,38 +15,50 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
-from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 
 from rgan_bench import register
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_atomically
 from rgan_bench.rng import draw_distinct, stream
+from rgan_bench.scoring.classes import ClassScore
 from rgan_bench.scoring.extractors import Extractor
+from rgan_bench.scoring.neighbours import NEIGHBOURS, neighbour_scores
+from rgan_bench.scoring.projections import monge_distance
+from rgan_bench.scoring.protocol import Measured
 
-POOL = 10_000  # features kept for kernel distances, at most: 82 MB of Inception's
+POOL = 10_000  # features kept for the metrics that need some, at most: 82 MB of Inception's
+NEED_FEATURES = ("kernel", *NEIGHBOURS, "mind")
+SUBSETS, SUBSET = 100, 1000  # of a kernel distance, and the images of each
 CACHE_FORMAT = 2  # raise it when cached statistics would no longer be what the code computes
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean [D] and covariance [D, D] of the features of `count` images; some of the features [≤ 10,000, D] if asked."""
+    """Mean [D] and covariance [D, D] of the features of `count` images; if asked, some of the features [≤ 10,000, D],
+    and the Inception score of all of them."""
 
     mu: np.ndarray
     sigma: np.ndarray
     count: int
     features: np.ndarray | None = None
+    inception_score: Measured | None = None
 
 
 class Collector:
     """Mean and covariance of features as they come, in float64 on their device: the features themselves are let go,
-    but for a random choice of at most POOL where a kernel distance needs some."""
+    but for a random choice of at most POOL where a metric needs some."""
 
-    def __init__(self, total: int, keep_features: bool = False) -> None:
+    def __init__(
+        self, total: int, keep_features: bool = False, classify: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
         """
         Args:
             total: how many images will come.
+            classify: features → logits, where an Inception score is wanted.
         """
+        self.classify, self.classes = classify, ClassScore(total) if classify else None
         self.count = 0
         self.kept: list[Tensor] | None = [] if keep_features else None
         self.chosen = torch.ones(total, dtype=torch.bool)
@@ -67,24 +79,35 @@ class Collector:
         self.second.addmm_(values.t(), values)
         if self.kept is not None:
             self.kept.append(features.cpu()[self.chosen[self.count : self.count + len(features)]])
+        if self.classify is not None and self.classes is not None:
+            self.classes.add(self.classify(features))
         self.count += len(features)
 
     def statistics(self) -> Statistics:
         mean = self.first / self.count
         sigma = (self.second - self.count * torch.outer(mean, mean)) / (self.count - 1)
         kept = None if self.kept is None else torch.cat(self.kept).numpy()
-        return Statistics((self.shift + mean).cpu().numpy(), sigma.cpu().numpy(), self.count, kept)
+        score = None if self.classes is None else self.classes.value()
+        return Statistics((self.shift + mean).cpu().numpy(), sigma.cpu().numpy(), self.count, kept, score)
 
 
 def collect(
-    batches: Iterable[Tensor], extractors: list[Extractor], total: int, keep_features: Collection[str] = ()
+    batches: Iterable[Tensor],
+    extractors: list[Extractor],
+    total: int,
+    keep_features: Collection[str] = (),
+    classify: Collection[str] = (),
 ) -> list[Statistics]:
     """Statistics of `total` uint8 images, which come in batches, under several extractors in one pass.
 
     Args:
         keep_features: names of the extractors whose features are kept, at most POOL of each.
+        classify: names of those by whose classes an Inception score is wanted.
     """
-    collectors = [Collector(total, extractor.features in keep_features) for extractor in extractors]
+    collectors = [
+        Collector(total, each.features in keep_features, each.classify if each.features in classify else None)
+        for each in extractors
+    ]
     with torch.inference_mode():
         for images in batches:
             for collector, extractor in zip(collectors, extractors, strict=True):
@@ -99,17 +122,42 @@ def statistics_of(features: Tensor, keep_features: bool = False) -> Statistics:
     return collector.statistics()
 
 
-def kernel_distance(fake: np.ndarray, real: np.ndarray) -> float:
+def measure(metrics: Collection[str], fake: Statistics, real: Statistics) -> dict[str, float]:
+    """Metric → value, of what was collected for them."""
+    found: dict[str, float] = {}
+    if "frechet" in metrics:
+        found["frechet"] = frechet_distance(fake, real)
+    if "inception_score" in metrics:
+        assert fake.inception_score is not None
+        found["inception_score"] = fake.inception_score
+    if set(metrics) & set(NEED_FEATURES):
+        assert fake.features is not None and real.features is not None
+        if "kernel" in metrics:
+            found["kernel"] = kernel_distance(fake.features, real.features)
+        if "mind" in metrics:
+            found["mind"] = monge_distance(fake.features, real.features)
+        by_neighbours = [metric for metric in NEIGHBOURS if metric in metrics]
+        if by_neighbours:
+            found |= neighbour_scores(fake.features, real.features, by_neighbours)
+    return found
+
+
+def kernel_distance(fake: np.ndarray, real: np.ndarray) -> Measured:
     """The squared maximum mean discrepancy with a cubic kernel, unbiased however few the images are, averaged over 100
     subsets of at most 1,000: Binkowski et al. 2018 (arXiv 1801.01401), as torch-fidelity computes it.
 
     Args:
         fake, real: features [N, D].
+
+    Returns:
+        With `se_over_subsets`, the standard error of that mean, where there is more than one subset of each side.
     """
-    size = min(1000, len(fake), len(real))
-    found = kid_features_to_metric(*map(torch.from_numpy, (fake, real)), kid_subset_size=size, verbose=False)
-    mean: float = found[KEY_METRIC_KID_MEAN]
-    return mean
+    size = min(SUBSET, len(fake), len(real))
+    found = kid_features_to_metric(
+        *map(torch.from_numpy, (fake, real)), kid_subsets=SUBSETS, kid_subset_size=size, verbose=False
+    )
+    error = {"se_over_subsets": found[KEY_METRIC_KID_STD] / SUBSETS**0.5} if size < min(len(fake), len(real)) else {}
+    return Measured(found[KEY_METRIC_KID_MEAN], **error)
 
 
 def frechet_distance(fake: Statistics, real: Statistics) -> float:

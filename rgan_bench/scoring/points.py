@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from rgan_bench.config.combinations import features_problem, shown
+from rgan_bench.config.combinations import check_scoring
 from rgan_bench.config.schema import FidConfig
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.data.points import PointDataset
 from rgan_bench.errors import UserError
 from rgan_bench.rng import draw_distinct, stream
+from rgan_bench.scoring.given import GivenStatistics
 from rgan_bench.scoring.protocol import Protocol
 from rgan_bench.scoring.sampling import as_they_are
 from rgan_bench.scoring.scorer import Scorer
@@ -25,17 +26,18 @@ TRANSPORTED = 1000  # points of either side: exact assignment takes a third of a
 
 
 def make_scorer(
-    fid: FidConfig, data: ImageDataset, device: torch.device, say: Callable[[str], None] = lambda text: None
+    fid: FidConfig,
+    data: ImageDataset | GivenStatistics,
+    device: torch.device,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Scorer:
     """The scorer that a data set needs.
 
     Raises:
-        UserError: as `Scorer`; or `fid.features` are not of such data.
+        UserError: as `Scorer`; or what `fid` asks for cannot be computed of such data.
     """
     kind, made = ("points", PointScorer) if isinstance(data, PointDataset) else ("images", Scorer)
-    problem = features_problem(fid.features, data.name, kind)
-    if problem:
-        raise UserError(f"fid.features={shown(fid.features)}: {problem}")
+    check_scoring(fid, data.name, kind)
     return made(fid, data, device, say)
 
 
@@ -43,6 +45,11 @@ class PointScorer(Scorer):
     """A Scorer for data whose modes are known: `modes`, `high_quality` and `wasserstein`."""
 
     stored: Callable[[Tensor], Tensor] = staticmethod(as_they_are)
+
+    @property
+    def points(self) -> PointDataset:
+        assert isinstance(self.data, PointDataset)  # make_scorer saw to it
+        return self.data
 
     def score_images(self, images: ImageDataset) -> dict[str, float]:
         """
@@ -52,12 +59,11 @@ class PointScorer(Scorer):
         raise UserError(f"{images.source}: holds images, and data={self.data.name} points; choose other data")
 
     def _distances(self, batches: Iterable[Tensor], total: int, protocols: dict[str, Protocol]) -> dict[str, float]:
-        assert isinstance(self.data, PointDataset)  # make_scorer saw to it
         with torch.inference_mode():
             (network,) = self.extractors
             fakes = torch.cat([network(batch).double().cpu() for batch in batches]).numpy()
-        found, share = coverage(fakes, self.data.modes.numpy(), self.data.sd)
-        count = min(TRANSPORTED, len(fakes), self.real.count)
+        found, share = coverage(fakes, self.points.modes.numpy(), self.points.sd)
+        count = min(TRANSPORTED, len(fakes), self.real.count or 0)
         values = {
             "modes": float(found),
             "high_quality": share,
@@ -67,8 +73,8 @@ class PointScorer(Scorer):
 
     def real_points(self, count: int) -> Points:
         """A fixed choice of real points, [count, 2]."""
-        chosen = draw_distinct(count, len(self.data), stream(0, "metrics/real"))
-        points: Points = self.data.images[chosen.to(self.data.images.device)].flatten(1).double().cpu().numpy()
+        chosen = draw_distinct(count, len(self.points), stream(0, "metrics/real"))
+        points: Points = self.points.images[chosen.to(self.points.images.device)].flatten(1).double().cpu().numpy()
         return points
 
 

@@ -119,7 +119,8 @@ class TrainState:
 
     def progress(self) -> tuple[int, int, int]:
         """Iterations, scores and failed scores so far: equal at two moments of one run, the states are equal."""
-        return self.iteration, sum(len(h.entries) for h in self.scores.values()), len(self.failed_scores)
+        scores = sum(len(h.entries) + sum(map(len, h.draws.values())) for h in self.scores.values())
+        return self.iteration, scores, len(self.failed_scores)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and primitives only."""

@@ -172,7 +172,7 @@ REFUSED = [
     ),
     (
         ["images", "--data", "images", "--features", "pixels", "--weights", "w.pth"],
-        r"images: --weights is for inception, and this is scored with pixels",
+        r"images: --weights is for dinov2, dinov2-vitb14, inception, and this is scored with pixels",
     ),
     (["images", "--data", "images", "--device", "gpu"], r"--device gpu: must be auto, cpu"),
     (["images", "--data", "images", "--device", "cuda:99"], r"device=cuda:99: "),

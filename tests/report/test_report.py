@@ -745,7 +745,7 @@ MALFORMED = [
     ("protocol", "…", "protocol is missing"),
     ("protocol.fid", 7, "protocol.fid is 7, not an object"),
     ("protocol.fid.metric", "…", "protocol.fid.metric is missing"),
-    ("protocol.fid.metric", "mean", 'protocol.fid.metric is "mean", not one of frechet, kernel, modes, '),
+    ("protocol.fid.metric", "mean", 'protocol.fid.metric is "mean", not one of frechet, kernel, precision, '),
     ("protocol.fid.num_real", "many", 'protocol.fid.num_real is "many"'),
     ("protocol.fid.rank_deficient", None, "protocol.fid.rank_deficient is null, not true or false"),
     ("protocol.fid.generator", "both", 'protocol.fid.generator is "both", not raw or ema'),

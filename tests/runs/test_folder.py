@@ -291,11 +291,12 @@ def test_table3_reads_nine_scores_of_a_run() -> None:
 
 def test_a_history_in_short() -> None:
     history = ScoreHistory(protocol())
-    assert not history.reaches(0)
+    assert history.drawn(0) == 0
     for iteration, value in ((0, 9.0), (10, 4.0), (20, 5.0)):
         history.add(iteration, value)
-    assert history.reaches(20)
-    assert not history.reaches(21)
+    assert (history.drawn(20), history.drawn(21)) == (1, 0)
+    assert history.goes_beyond(19)
+    assert not history.goes_beyond(20)
     assert history.summary() == {
         "final": {"iteration": 20, "value": 5.0},
         "best": {"iteration": 10, "value": 4.0},

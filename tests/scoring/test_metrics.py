@@ -14,6 +14,7 @@ import scipy.linalg
 import torch
 import torch_fidelity
 from torch_fidelity import feature_extractor_inceptionv3 as inception
+from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.registry import register_feature_extractor
 from torchvision.transforms.functional import to_pil_image
 
@@ -31,6 +32,7 @@ from rgan_bench.scoring.metrics import (
     kernel_distance,
     statistics_of,
 )
+from rgan_bench.scoring.scorer import Scorer
 from scripts.fidelity_with_ours import adapted
 
 CPU = torch.device("cpu")
@@ -95,6 +97,23 @@ def test_fid_equals_torch_fidelity_on_the_same_pngs(inception_weights: Path, tmp
     wanted = torch_fidelity_s(fake, real, tmp_path, feature_extractor_weights_path=str(inception_weights))
     assert wanted > 0.1
     assert found == pytest.approx(wanted, rel=1e-4)
+
+
+def test_inception_score_comes_from_the_same_pass(inception_weights: Path, compose_config: Callable) -> None:
+    """Logits follow from the pooled features, and are torch-fidelity's."""
+    fakes, real = noise(12, 1), noise(6, 2)
+    extractor = create_extractor("inception", CPU, str(inception_weights))
+    theirs = inception.FeatureExtractorInceptionV3(
+        "inception-v3-compat", ["logits_unbiased"], feature_extractor_weights_path=str(inception_weights)
+    )
+    wanted = theirs(fakes.images)[0]
+    torch.testing.assert_close(extractor.classify(extractor(fakes.images)), wanted, rtol=1e-3, atol=1e-3)
+    settings = ("fid.metrics=[frechet,inception_score]", f"fid.weights={inception_weights}", "fid.batch_size=5")
+    scorer = Scorer(compose_config(*settings).fid, real, CPU)
+    found = scorer.score_images(fakes)
+    assert list(found) == ["fid", "inception_score", "kid"]
+    assert found["inception_score"] == pytest.approx(isc_features_to_metric(wanted)["inception_score_mean"], rel=1e-5)
+    assert set(found["inception_score"].error) == {"sd_over_splits"}
 
 
 @pytest.mark.parametrize("features", ["pixels", "efficientnet-lite0"])

@@ -19,6 +19,7 @@ from rgan_bench.scoring.sampling import NotFinite
 from rgan_bench.scoring.scorer import Scorer
 
 CPU = torch.device("cpu")
+HIGHER = ("modes", "high_quality", "precision", "recall", "density", "coverage", "inception_score")
 Compose = Callable[..., Config]
 
 
@@ -116,7 +117,7 @@ def test_protocols_say_what_decides_the_value(compose_config: Compose) -> None:
 def test_the_best_is_the_highest_where_higher_is_better(metric: str) -> None:
     protocol = Protocol("pixels", "none", 9, 9, "batch", 9, "x", metric)
     history = ScoreHistory(protocol, [(0, 2.0), (1, 5.0), (2, 1.0), (3, 5.0), (4, 1.0)])
-    assert protocol.higher_is_better is (metric in ("modes", "high_quality")) is (metric in HIGHER_IS_BETTER)
+    assert protocol.higher_is_better is (metric in HIGHER) is (metric in HIGHER_IS_BETTER)
     best = {"iteration": 1, "value": 5.0} if protocol.higher_is_better else {"iteration": 2, "value": 1.0}
     assert history.summary()["best"] == best
 
