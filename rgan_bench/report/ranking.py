@@ -39,7 +39,7 @@ class Ranking:
     Attributes:
         settings: titles of the columns.
         rows: best mean rank first.
-        left_out: rows that lack a value somewhere → why.
+        left_out: rows that lack a value somewhere → why. All may be.
         blocks: what the test of ranks takes for repetitions, "settings" or "seeds"; None: too few of both, or of rows.
         count: how many of them.
         statistic, p: of Friedman's test that all rows rank alike; None: no test.
@@ -61,15 +61,14 @@ class Ranking:
 
 
 def rank_rows(table: Table) -> Ranking | None:
-    """None where the columns are no settings, or fewer than two rows have values in two settings."""
-    columns = [column for column in table.columns if sum(c.mean is not None for c in column.cells.values()) > 1]
-    if not table.has_settings or len(columns) < 2:
-        return None
+    """None where the columns are no settings, or fewer than two rows have runs in all of two settings or more."""
+    columns = [column for column in table.columns if sum(bool(cell.seeds) for cell in column.cells.values()) > 1]
     present = [row for row in table.rows if any(column.cells[row].seeds for column in columns)]
+    everywhere = [row for row in present if all(column.cells[row].seeds for column in columns)]
+    if not table.has_settings or len(columns) < 2 or len(everywhere) < 2:
+        return None
     left_out = {row: reason for row in present if (reason := lacking(row, columns))}
     rows = [row for row in present if row not in left_out]
-    if len(rows) < 2:
-        return None
     means = {row: [fmean(column.cells[row].values) for column in columns] for row in rows}
     by_column = [ranked([means[row][i] for row in rows], column.higher) for i, column in enumerate(columns)]
     ranks = {row: [each[i] for each in by_column] for i, row in enumerate(rows)}
@@ -92,7 +91,7 @@ def lacking(row: str, columns: list[Column]) -> str:
     for column in columns:
         cell = column.cells[row]
         if cell.incomplete or not cell.seeds:
-            reasons.append(f"{'; '.join(cell.states) or 'no run'} ({column.title})")
+            reasons.append(f"{'; '.join(dict.fromkeys(cell.states)) or 'no run'} ({column.title})")
     return ", ".join(reasons)
 
 

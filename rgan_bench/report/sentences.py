@@ -29,7 +29,10 @@ def answer(table: Table, found: ColumnVerdict) -> str:
             if alone
             else f"no {kind(table)} is called the best."
         )
-    text = f"{name(table, found.leader)} has the {end} {table.score}, {shown(table, column, found.leader)}."
+    # Means of what is left of other cells may be better, and say little.
+    among = " of those with all their seeds" if any(column.cells[row].values for row in found.missing) else ""
+    what = table.score if table.has_settings else f"{column.title} of {table.score}"
+    text = f"{name(table, found.leader)} has the {end} {what}{among}, {shown(table, column, found.leader)}."
     if found.seeds[1] == 1:
         return f"{text} With one seed nothing can be said about noise."
     if found.seeds[0] < found.seeds[1]:
@@ -45,28 +48,32 @@ def rest(table: Table, found: ColumnVerdict) -> list[str]:
     """What else a reader must know of a setting."""
     said = []
     if found.leader and found.seeds[1] > 1:
-        flat = [f"{name(table, row)} by {amount(table, found, row)}" for row in found.untested if row in found.tests]
+        flat = [row for row in found.untested if row in found.tests]
+        equal = [name(table, row) for row in flat if found.worse_by(row) == 0]
+        worse = [f"{name(table, row)} by {amount(table, found, row)}" for row in flat if found.worse_by(row) != 0]
         few = [name(table, row) for row in found.untested if row not in found.tests]
-        said += [f"Worse, but without any spread that a test could go by: {joined(flat)}."] * bool(flat)
+        said += [f"Equal to it in every seed: {joined(equal)}."] * bool(equal)
+        said += [f"Worse, but without any spread that a test could go by: {joined(worse)}."] * bool(worse)
         said += [f"With one seed in common or at all, no test is possible: {joined(few)}."] * bool(few)
     said += [missing_sentence(table, found, row) for row in found.missing[:MOST]]
     if found.mdd is not None and found.mdd_alone is not None:
-        said.append(
-            f"With so many seeds and this spread, a difference of {number(found.mdd, table.score)} would be found in "
-            f"80 % of such tables ({number(found.mdd_alone, table.score)} if it were the only comparison)."
-        )
+        found_in = f"a difference of {number(found.mdd, table.score)} would be found in 80 % of such tables"
+        alone = f" ({number(found.mdd_alone, table.score)} if it were the only comparison)"
+        said.append(f"With so many seeds and this spread, {found_in}{alone * (found.mdd_alone < found.mdd)}.")
     return said
 
 
 def missing_sentence(table: Table, found: ColumnVerdict, row: str) -> str:
     cell = found.column.cells[row]
-    text = f"{name(table, row)} has no value from {len(cell.states)} of {count(len(cell.seeds))}"
-    text += f" ({joined(list(dict.fromkeys(cell.states)), '; ')})"
-    if cell.mean is not None:
-        others = "others have a mean of" if len(cell.values) > 1 else "other has"
-        text += f"; the {others} {number(cell.mean, table.score)}"
-        if row in found.tests and found.tests[row].significant:
-            text += f", significantly {'worse' if found.worse_by(row) > 0 else 'better'}"
+    states = joined(list(dict.fromkeys(cell.states)), "; ")
+    if cell.mean is None:
+        seeds = f" from any of {count(len(cell.seeds))}" if len(cell.seeds) > 1 else ""
+        return f"{name(table, row)} has no value{seeds} ({states})."
+    others = "others have a mean of" if len(cell.values) > 1 else "other has"
+    text = f"{name(table, row)} has no value from {len(cell.states)} of {count(len(cell.seeds))} ({states}); "
+    text += f"the {others} {number(cell.mean, table.score)}"
+    if row in found.tests and found.tests[row].significant:
+        text += f", significantly {'worse' if found.worse_by(row) > 0 else 'better'}"
     return f"{text}."
 
 
@@ -140,14 +147,12 @@ def ranking_sentences(table: Table, ranking: Ranking) -> list[str]:
     settings = f"{len(ranking.settings)} settings"
     ranks = joined([f"{name(table, row.row)} {row.rank:.1f} ± {row.sd:.1f}" for row in ranking.rows])
     text = f"Mean rank over {settings} (± SD between them): {ranks}."
+    if len(ranking.rows) < 2:
+        text = f"There is no ranking over {settings}."
     if ranking.left_out:
         text += f" Not ranked: {joined([f'{name(table, row)}, {why}' for row, why in ranking.left_out.items()], '; ')}."
     if ranking.critical_difference is not None and ranking.p is not None:
-        apart = (
-            f"differs from {joined([name(table, row) for row in ranking.apart])}"
-            if ranking.apart
-            else "differs from none"
-        )
+        apart = joined([name(table, row) for row in ranking.apart]) or "none"
         blocks = "seeds (their ranks averaged over the settings)" if ranking.blocks == "seeds" else "settings"
         text += (
             f" Over {ranking.count} {blocks}, Friedman's test that all rank alike has p = {ranking.p:.2g}; "
@@ -155,7 +160,7 @@ def ranking_sentences(table: Table, ranking: Ranking) -> list[str]:
             f"{name(table, ranking.first)} differs from {apart}."
         )
     found = [text]
-    if table.name in ("table2", "sweep"):
+    if table.name in ("table2", "sweep") and ranking.rows:
         moves = [
             f"{name(table, row.row)} by {number(row.range, table.score)} "
             f"({number(row.low, table.score)} to {number(row.high, table.score)})"
@@ -174,11 +179,11 @@ def design_sentences(pairs: list[PairTest]) -> list[str]:
     paired = [pair for pair in pairs if pair.paired]
     related = [pair.correlation for pair in paired if pair.correlation is not None]
     means = signed_to(fmean(related), 2) if related else ""
-    correlated = f"; on average a seed's scores correlate with r = {means} between two rows" if related else ""
+    correlated = f"; on average a seed's scores correlate with r = {means} between two of them" if related else ""
     if len(paired) == len(pairs):
         which = f"seeds are shared, so the tests are paired (t-test of the differences within seeds{correlated})"
     elif paired:
-        which = f"{len(paired)} pairs share their seeds and are paired (t-test{correlated}), the others are not (Welch)"
+        which = f"{len(paired)} of them share their seeds and are paired (t-test{correlated}), the others not (Welch)"
     else:
         which = "seeds are not shared, so the tests are not paired (Welch's t-test)"
     text = (

@@ -634,6 +634,87 @@ def test_the_fid_goes_first_then_what_most_runs_have(make: Make) -> None:
     assert choose_protocol(find_runs([Path("outputs")])).score == "fid"
 
 
+# --- several scores ---------------------------------------------------------------------------------------------------
+
+
+def also_scored(folder: Path, value: float, **protocol: object) -> Path:
+    """Its result.json as if the generator had been scored by another metric too."""
+    content = json.loads((folder / "result.json").read_text())
+    name = next(iter(content["scores"]))
+    settings = {key: v for key, v in content["protocol"][name].items() if key not in ("rank_deficient", "fingerprint")}
+    scored = Protocol(**settings | protocol)
+    end = content["scores"][name]["history"][-1][0]
+    entry = {"iteration": end, "value": value}
+    content["scores"][scored.score_name] = {"final": entry, "best": entry, "history": [[end, value]], "table3": None}
+    content["protocol"][scored.score_name] = scored.as_dict()
+    (folder / "result.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture
+def two_scores(make: Make) -> None:
+    """A loss with the better FID, one with the better KID, and one without a KID."""
+    for loss, fid, kid in (("sgan", 40.0, 0.002), ("rasgan", 33.0, 0.004)):
+        also_scored(make("experiment=table1_stable", f"loss={loss}", value=fid), kid, metric="kernel")
+    make("experiment=table1_stable", "loss=lsgan", value=29.0)
+
+
+@pytest.mark.parametrize("kind", ["auto", "table1", "sweep"])
+def test_each_score_has_a_table_the_main_one_first(kind: str, two_scores: None, rgan_table: Callable) -> None:
+    fid, kid = json.loads(rgan_table("outputs", "--table", kind, "--format", "json")[1])
+    assert (fid["score"], kid["score"]) == ("fid", "kid")
+    leaders = [column["leader"] for table in (fid, kid) for column in table["columns"][:1]]
+    assert leaders == ["lsgan", "sgan"]
+    assert "sgan has the lowest kid, 0.002 (1 seed)" in " ".join(kid["verdict"])
+    assert not any("left out" in note for note in kid["notes"])
+    assert (fid["beside_paper"], kid["beside_paper"]) == (kind != "sweep", False)
+
+
+def test_scores_can_be_chosen(two_scores: None, rgan_table: Callable) -> None:
+    def names(chosen: str) -> list[str]:
+        return [table["score"] for table in json.loads(rgan_table("outputs", "--score", chosen, "--format", "json")[1])]
+
+    assert names("kid") == ["kid"]
+    assert names("kid,fid,kid") == ["kid", "fid"]
+    (kid,) = json.loads(rgan_table("outputs", "--score", "kid", "--format", "json")[1])
+    assert "left out: run_002 (has no kid)" in kid["notes"]  # where it stands first, as the FID does else
+    assert rgan_table("outputs", "--score", "fid,fd")[::2] == (
+        2, "rgan-table: error: --score fd: none of the 3 runs has it; they have fid, kid\n",
+    )  # fmt: skip
+
+
+def test_scores_of_averages_are_chosen_by_their_names(averaged: None, rgan_table: Callable) -> None:
+    (table,) = json.loads(rgan_table("outputs", "--score", "fid_ema", "--format", "json")[1])
+    assert (table["score"], table["columns"][0]["leader"]) == ("fid_ema", "sgan")
+
+
+def with_draws(folder: Path, values: list[float]) -> None:
+    content = json.loads((folder / "result.json").read_text())
+    final = content["scores"]["fid"]["final"]
+    assert final["value"] == values[0]
+    final |= {"mean": sum(values) / len(values), "sd": 0.5, "draws": values}
+    (folder / "result.json").write_text(json.dumps(content))
+
+
+def test_of_several_draws_the_mean_is_taken_where_all_have_as_many(make: Make, rgan_table: Callable) -> None:
+    folders = [make("data=demo", f"loss={loss}", value=value) for loss, value in (("sgan", 40.0), ("rasgan", 30.0))]
+    with_draws(folders[0], [40.0, 43.0])
+    table = json.loads(rgan_table("outputs", "--format", "json")[1])[0]
+    assert [cell["mean"] for cell in table["columns"][0]["cells"].values() if cell["seeds"]] == [40.0, 30.0]
+    assert "runs have 1 or 2 draws of fakes: the first of each is taken" in table["notes"]
+    with_draws(folders[1], [30.0, 31.0])
+    table = json.loads(rgan_table("outputs", "--format", "json")[1])[0]
+    assert [cell["mean"] for cell in table["columns"][0]["cells"].values() if cell["seeds"]] == [41.5, 30.5]
+    assert "each value is the mean of 2 draws of fakes from one generator" in table["notes"]
+
+
+def test_a_score_that_was_never_of_the_end_has_no_table(make: Make, rgan_table: Callable) -> None:
+    """Nothing but a score under an earlier protocol, half way: there was nothing to choose a protocol from."""
+    run = make("data=demo", "loss=sgan", value=97.0, features="pixels")
+    other_protocol(run, "fid", 32.0, iteration=50_000, features="inception")
+    assert [table["score"] for table in json.loads(rgan_table("outputs", "--format", "json")[1])] == ["fd_pixels"]
+
+
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
