@@ -11,9 +11,9 @@ import pytest
 import scipy.stats
 
 from rgan_bench.report import writers
-from rgan_bench.report.answers import answer_html
 from rgan_bench.report.cells import Table
 from rgan_bench.report.latex import latex
+from rgan_bench.report.page.answer import answers, side_tables
 from rgan_bench.report.verdict import verdict
 from tests.report.made import made_cell, made_table
 
@@ -247,7 +247,7 @@ def test_long_lists_are_cut_short() -> None:
 # --- in each format ---------------------------------------------------------------------------------------------------
 
 WRITERS: dict[str, Callable[[list[Table]], str]] = {
-    "markdown": writers.markdown, "html": lambda tables: answer_html(tables[0]), "json": writers.json_text,
+    "markdown": writers.markdown, "html": lambda tables: answers(tables) + side_tables(tables[0]), "json": writers.json_text,
     "latex": latex, "csv": writers.csv_text,
 }  # fmt: skip
 
