@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rgan_bench.config.combinations import shown
 from rgan_bench.config.identity import NEUTRAL
 from rgan_bench.report.cells import Column, Table, finish, make_cell, rank_note
 from rgan_bench.report.paper import paper
@@ -26,8 +27,8 @@ def sweep_table(runs: list[Run], score: str) -> Table:
     found: dict[tuple[str, str], list[Run]] = {}
     for run in chosen.runs:
         mine = told[run.folder]
-        row = str(mine.get(down))
-        title = ", ".join(f"{key}={mine.get(key)}" for key in across) or score
+        row = shown(mine.get(down))
+        title = ", ".join(f"{key}={shown(mine.get(key))}" for key in across) or score
         rows[row], titles[title] = rank(mine.get(down)), {key: mine.get(key) for key in across}
         found.setdefault((title, row), []).append(run)
     in_order = sorted(rows, key=rows.__getitem__)
@@ -64,6 +65,9 @@ def swept_keys(settings: list[dict[str, Any]]) -> list[str]:
             name = mine["loss"] if key.startswith("loss.") else ""
             seen.setdefault((key, name), set()).add(str(mine.get(key)))
     different = {key for (key, _), values in seen.items() if len(values) > 1}
+    weights = {(str(mine.get("loss.penalty")), str(mine.get("loss.penalty_weight"))) for mine in settings}
+    if len(weights) == len({penalty for penalty, _ in weights}) > 1:  # a penalty's name stands for its weight
+        different.discard("loss.penalty_weight")
     return [key for key in keys if key in different]
 
 

@@ -247,8 +247,8 @@ def test_long_lists_are_cut_short() -> None:
 # --- in each format ---------------------------------------------------------------------------------------------------
 
 WRITERS: dict[str, Callable[[list[Table]], str]] = {
-    "markdown": writers.markdown, "html": lambda tables: answers(tables) + side_tables(tables[0]), "json": writers.json_text,
-    "latex": latex, "csv": writers.csv_text,
+    "markdown": writers.markdown, "html": lambda tables: answers(tables) + side_tables(tables[0]),
+    "json": writers.json_text, "latex": latex, "csv": writers.csv_text,
 }  # fmt: skip
 
 
