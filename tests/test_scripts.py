@@ -65,3 +65,10 @@ def test_bench_penalties() -> None:
     rows = [line.split() for line in text.splitlines()[2:]]
     assert {*register.names("penalty")} <= {row[0] for row in rows}
     assert next(row for row in rows if row[0] == "none")[2:] == ["1.00"] * 3
+
+
+def test_simulate_tables() -> None:
+    text = run("scripts.simulate_tables", "--tables", "2", "--seeds", "3,6")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| 6 seeds, paired, r = 0.5, normal")]
+    assert [len(row) for row in rows] == [7, 7, 2]
+    assert all(text.strip(" |").endswith(("%", ")")) for row in rows for text in row[1:])

@@ -214,14 +214,14 @@ def read_score(name: str, summary: Part, protocol: Part) -> Score:
             raise entry.wrong("a pair of iteration and value")
         history.append((pair[0].iteration(), pair[1].number()))
     final = summary["final"]
-    mean, draws = final.optional("mean"), len(final.each("draws"))
+    mean, draws = final.optional("mean"), final.optional("draws")
     return Score(
         name=name,
         protocol={key: part.plain(depth=0) for key, part in protocol.parts().items()},
         final=(final["iteration"].iteration(), final["value"].number()),
         history=history,
         table3={key: table3[key].number() for key in ("min", "max", "mean", "sd")} if table3 else None,
-        draws=draws if mean and draws else 1,
+        draws=draws.whole() if mean and draws else 1,
         mean=mean.number() if mean and draws else None,
     )
 

@@ -692,7 +692,7 @@ def with_draws(folder: Path, values: list[float]) -> None:
     content = json.loads((folder / "result.json").read_text())
     final = content["scores"]["fid"]["final"]
     assert final["value"] == values[0]
-    final |= {"mean": sum(values) / len(values), "sd": 0.5, "draws": values}
+    final |= {"mean": sum(values) / len(values), "sd": 0.5, "draws": len(values)}
     (folder / "result.json").write_text(json.dumps(content))
 
 
@@ -817,6 +817,11 @@ MALFORMED = [
     ("scores.fid.final.value", 10**400, "scores.fid.final.value is 1000"),
     ("scores.fid.final.value", 1e300, "scores.fid.final.value is 1e+300, not a number within ±1e+30"),
     ("scores.fid.final.iteration", 1.5, "scores.fid.final.iteration is 1.5, not a whole"),
+    (
+        "scores.fid.final",
+        {"iteration": 9, "value": 1, "mean": 1, "draws": [1]},
+        "scores.fid.final.draws is a list, not a",
+    ),
     ("scores.fid.history", None, "scores.fid.history is null, not a list"),
     ("scores.fid.history.0", 3, "scores.fid.history.0 is 3, not a list"),
     ("scores.fid.history.0", [1, 2, 3], "scores.fid.history.0 is a list, not a pair of iteration and value"),

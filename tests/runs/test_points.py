@@ -15,10 +15,11 @@ from rgan_bench.cli import fid, table, train
 from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import validate
 from rgan_bench.plugins import forget_plugins
-from rgan_bench.report.cells import Cell, Column, Seed, finish
+from rgan_bench.report.cells import Column, finish
 from rgan_bench.runs.experiment import run_experiment
 from scripts import toy_figure
 from scripts.crash_test import differences
+from tests.report.made import made_cell
 from tests.runs.test_reliability import cut_at, folder_in, interrupt, result_in
 
 TOY = (
@@ -173,8 +174,8 @@ def test_a_sweep_its_table_and_its_figure(rgan_train: Callable, run_command: Cal
     assert "2 of 2 cells are finished" in out
     status, out, _ = run_command(table.main, "outputs", "--format", "json")
     assert status == 0
-    (found,) = json.loads(out)
-    assert found["score"] == "wasserstein"
+    found, *others = json.loads(out)
+    assert [found["score"], *(other["score"] for other in others)] == ["wasserstein", "modes", "high_quality"]
     cells = found["columns"][0]["cells"]
     assert cells.keys() == {"sgan", "rsgan"}
     best = min(cells, key=lambda name: cells[name]["mean"])
@@ -190,11 +191,9 @@ def test_a_sweep_its_table_and_its_figure(rgan_train: Callable, run_command: Cal
 
 @pytest.mark.parametrize(("metric", "best"), [("wasserstein", "low"), ("frechet", "low"), ("modes", "high")])
 def test_the_best_of_a_column_is_by_its_metric(metric: str, best: str) -> None:
-    values = {"low": [1.0], "high": [3.0], "better, with a seed missing": [0.5 if best == "low" else 4.0, None]}
-    cells = {
-        name: Cell([Seed(None, value, "failed" if value is None else None) for value in found])
-        for name, found in values.items()
-    }
+    better = 0.5 if best == "low" else 4.0
+    values = {"low": [1.0], "high": [3.0], "better, with a seed missing": [better, "failed"]}
+    cells = {name: made_cell(name, found) for name, found in values.items()}
     notes = finish([Column("a column", cells)], {"metric": metric})
     assert [name for name, cell in cells.items() if cell.best] == [best]
     assert f"missing has a {'lower' if best == 'low' else 'higher'} mean than {best}" in notes[0]
