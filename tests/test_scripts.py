@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from rgan_bench import register
+from tests.data.test_data import write_images
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,6 +50,16 @@ def test_bench_fid(tmp_path: Path) -> None:
     assert len(report["rows"]) == 4
     assert report["relative_difference"] < 1e-3
     assert report["rows"]["rgan-fid, cold"]["score"] > 1
+
+
+def test_score_ladder(tmp_path: Path) -> None:
+    write_images(tmp_path, 20)
+    rows = run("scripts.score_ladder", str(tmp_path), "--count", "10").splitlines()
+    assert len({row.count("|") for row in rows}) == 1
+    assert [row.split()[1] for row in rows[2:]] == [
+        *("fd_pixels", "kd_pixels", "precision_pixels", "recall_pixels", "density_pixels", "coverage_pixels"),
+        "mind_pixels",
+    ]
 
 
 def test_bench_length() -> None:

@@ -22,9 +22,10 @@ def neighbour_scores(fake: np.ndarray, real: np.ndarray, metrics: Collection[str
     Args:
         fake, real: features [N, D] and [M, D], each more than k. Distances are computed in float64.
     """
-    fakes, reals = (torch.from_numpy(each).double() for each in (fake, real))
+    fakes, reals = (torch.tensor(each, dtype=torch.float64) for each in (fake, real))
     centre = reals.mean(dim=0)  # distances come from products, whose digits cancel far from zero
-    fakes, reals = fakes - centre, reals - centre
+    for each in (fakes, reals):
+        each -= centre
     around_reals = radii(reals, {NEIGHBOURS[metric] for metric in metrics})
     around_fakes = radii(fakes, {NEIGHBOURS["recall"]} if "recall" in metrics else ())
     sums = dict.fromkeys(metrics, 0)
