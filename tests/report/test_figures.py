@@ -54,7 +54,7 @@ def test_several_keys_give_a_panel_each(make: Make) -> None:
         for norm in ("true", "false"):
             make("data=demo", f"optim.lr={lr}", f"arch.spectral_norm={norm}", value=3.0)
     figure = figures_of()["sweep_fid_against_optim.lr"]
-    assert sorted(panel.title for panel in figure.panels) == ["arch.spectral_norm=False", "arch.spectral_norm=True"]
+    assert sorted(panel.title for panel in figure.panels) == ["arch.spectral_norm=false", "arch.spectral_norm=true"]
     assert not figure.x.log  # 1e-4 to 2e-4 is no range for one
 
 
@@ -65,6 +65,27 @@ def test_keys_that_only_vary_together_or_are_no_numbers_give_none(make: Make) ->
     for lr, pac in (("1e-4", 1), ("1e-3", 2)):
         make("data=demo", f"optim.lr={lr}", f"arch.pac={pac}", value=3.0, root="other")
     assert "sweep_fid_by_loss" in figures_of("other")
+
+
+def test_scores_develop_with_what_was_spent_too(make: Make) -> None:
+    """With steps of the discriminator where they do not merely go with iterations, with seconds where all are known."""
+    for loss, n_d in (("wgangp", 5), ("rsgan_gp", 1)):
+        for seed in (1, 2):
+            folder = make("data=demo", f"loss={loss}", f"optim.n_d={n_d}", f"seed={seed}", value=3.0 + seed)
+            spent = [{"iteration": at, "training_seconds": at * n_d * seed / 1e3} for at in (0, 100_000)]
+            rewrite(folder, scored_at=spent)
+    found = figures_of()
+    places = {
+        name.removeprefix("sweep_fid_against_"): {
+            line.name: [mean.x for mean in line.means] for panel in figure.panels for line in panel.lines
+        }
+        for name, figure in found.items()
+    }
+    assert places["discriminator_steps"] == {"wgangp": [0, 500_000], "rsgan_gp": [0, 100_000]}
+    assert places["seconds_of_training"] == {"wgangp": [0, 750], "rsgan_gp": [0, 150]}
+    assert "images_seen" not in places
+    rewrite(folder, scored_at=[])
+    assert "sweep_fid_against_seconds_of_training" not in figures_of()
 
 
 def test_the_paper_s_tables_are_drawn_loss_by_loss(table1: None) -> None:

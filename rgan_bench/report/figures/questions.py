@@ -3,9 +3,12 @@
 import math
 import re
 from collections.abc import Callable, Iterable
+from statistics import fmean
 from typing import Any
 
+from rgan_bench.config.combinations import shown as as_typed
 from rgan_bench.report.cells import Cell, Table
+from rgan_bench.report.effort import effort_at
 from rgan_bench.report.figures import (
     MOST_POINTS,
     Axis,
@@ -40,7 +43,7 @@ def figures(table: Table, shared: dict[str, Look]) -> list[Figure]:
     if not table.runs:
         return []
     scores = against_swept_key(table, shared) or by_loss(table, shared)
-    return [figure for figure in (scores, against_iteration(table, shared)) if figure]
+    return [figure for figure in (scores, *(against(table, shared, what) for what in efforts_of(table))) if figure]
 
 
 def file_name(*parts: str) -> str:
@@ -182,7 +185,7 @@ def is_number(value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    return short(value) if is_number(value) else str(value)
+    return short(value) if is_number(value) else as_typed(value)
 
 
 def apart(axis: Axis, places: Iterable[float]) -> dict[float, str]:
@@ -201,35 +204,60 @@ def apart(axis: Axis, places: Iterable[float]) -> dict[float, str]:
 # --- how scores develop -----------------------------------------------------------------------------------------------
 
 
-def against_iteration(table: Table, shared: dict[str, Look]) -> Figure | None:
+Place = Callable[[Run, int], float]  # of a score on the axis, by the run and the iteration
+
+EFFORTS: dict[str, Place] = {
+    "iteration": lambda run, at: at,
+    "discriminator steps": lambda run, at: effort_at(run, at).discriminator_steps,
+    "images seen": lambda run, at: effort_at(run, at).images,
+    "seconds of training": lambda run, at: run.seconds[at],
+}
+
+
+def efforts_of(table: Table) -> list[str]:
+    """Along what scores develop: iterations, and what does not merely go with them."""
+    configs = [run.config for run in table.runs]
+    scored = [(run, at) for run in table.runs if table.score in run.scores for at, _ in run.scores[table.score].history]
+    differs = {
+        "discriminator steps": len({config["optim"]["n_d"] for config in configs}) > 1,
+        "images seen": len({config["train"]["batch_size"] * config["arch"]["pac"] for config in configs}) > 1,
+        "seconds of training": all(at in run.seconds for run, at in scored),
+    }
+    return ["iteration", *(name for name, is_worth_it in differs.items() if is_worth_it)]
+
+
+def against(table: Table, shared: dict[str, Look], what: str) -> Figure | None:
     rows = by_value(table)
     # The four columns of table 3 read the same runs.
     columns = table.columns[:1] if table.name.startswith("table3") else table.columns
     panels = [
         Panel(
             "" if table.name.startswith("table3") else setting(column.title),
-            [curve(row, shared[row], column.cells[row].runs, table.score) for row in rows],
+            [curve(row, shared[row], column.cells[row].runs, table.score, EFFORTS[what]) for row in rows],
         )
         for column in columns
     ]
     lines = [line for panel in panels for line in panel.lines if line.values()]
     if not any(len(line.places()) > 1 for line in lines):
         return None
-    x = span("iteration", [place for line in lines for place in line.places()])
+    x = span(what, [place for line in lines for place in line.places()])
     y = score_axis(table, [value for line in lines for value in line.values()])
     caption = f"{BAND}; thin lines are the seeds."
-    question = "How does the score develop?"
-    return bounded(Figure(f"{prefix(table)}_against_iteration", question, caption, x, y, panels))
+    question = "How does the score develop?" if what == "iteration" else f"How does the score develop with {what}?"
+    return bounded(Figure(f"{prefix(table)}_against_{file_name(what)}", question, caption, x, y, panels))
 
 
-def curve(row: str, look: Look, runs: list[Run], score: str) -> Line:
-    """The mean stands where every seed was scored."""
-    histories = [dict(run.scores[score].history) for run in runs if score in run.scores and run.scores[score].history]
-    if not histories:
+def curve(row: str, look: Look, runs: list[Run], score: str, place: Place) -> Line:
+    """The mean stands where every seed was scored, of seconds at their mean."""
+    told = [(run, dict(run.scores[score].history)) for run in runs if score in run.scores and run.scores[score].history]
+    if not told:
         return Line(row, look)
-    common = sorted(set.intersection(*map(set, histories)))
-    means = [over_seeds(float(at), [history[at] for history in histories]) for at in thinned(common)]
-    seeds = [[(float(at), history[at]) for at in thinned(sorted(history))] for history in histories]
+    common = sorted(set.intersection(*(set(history) for _, history in told)))
+    means = [
+        over_seeds(fmean(place(run, at) for run, _ in told), [history[at] for _, history in told])
+        for at in thinned(common)
+    ]
+    seeds = [[(float(place(run, at)), history[at]) for at in thinned(sorted(history))] for run, history in told]
     return Line(row, look, means, seeds=seeds if len(seeds) > 1 or not means else [])
 
 
