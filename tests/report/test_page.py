@@ -81,7 +81,9 @@ def test_the_page_holds_everything_and_fetches_nothing(table1: None, rgan_table:
     assert "31.98" in text
     assert '32.0 ± 2.0 <small class="n">(n = 3)</small>' in text
     assert "diverged at 1,200" in text
-    assert text.count('<svg class="chart"') == 4  # two settings: which is best, and how it developed
+    assert (
+        text.count('<svg class="chart"') == 6
+    )  # two settings: which is best, how it developed, by iterations and by steps
     assert "data:image/png;base64," in text
     assert "rgan-train experiment=table1_stable loss=sgan" in text
     assert "a &lt;GPU&gt;" in text

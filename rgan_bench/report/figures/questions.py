@@ -218,7 +218,7 @@ def efforts_of(table: Table) -> list[str]:
     """Along what scores develop: iterations, and what does not merely go with them."""
     configs = [run.config for run in table.runs]
     scored = [(run, at) for run in table.runs if table.score in run.scores for at, _ in run.scores[table.score].history]
-    differs = {
+    differs = {  # between settings: panels share their axes
         "discriminator steps": len({config["optim"]["n_d"] for config in configs}) > 1,
         "images seen": len({config["train"]["batch_size"] * config["arch"]["pac"] for config in configs}) > 1,
         "seconds of training": all(at in run.seconds for run, at in scored),

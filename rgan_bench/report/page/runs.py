@@ -44,7 +44,7 @@ def all_runs(book: Book) -> str:
         '<section id="runs" aria-labelledby="runs-title"><h2 id="runs-title">Runs</h2>\n'
         f'<p class="note">{note}</p>\n<p class="filter" hidden><label>Show only runs with '
         '<input type="search" id="filter" autocomplete="off"></label> <output id="found"></output></p>\n'
-        '<div class="wide tall" tabindex="0" role="region" aria-label="runs"><table class="sortable" id="list">'
+        '<div class="wide tall" tabindex="0" role="region" aria-label="list of runs"><table class="sortable" id="list">'
         f"<caption>{len(runs):,} run{'s' * (len(runs) != 1)}, the best first</caption>"
         f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>\n{''.join(parts)}</section>\n"
     )

@@ -31,7 +31,8 @@ def score_table(table: Table, book: Book) -> str:
         cells = "".join(score_cell(column.cells[row], table, places, usual) for column in columns)
         body.append(f"<tr>{row_head(book, row)}{cells}</tr>\n")
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="scores"><table class="scores sortable">'
+        f'<div class="wide" tabindex="0" role="region" aria-label="scores: {escape(table.title)}">'
+        f'<table class="scores sortable">'
         f"<caption><span>{caption(table, usual)}</span></caption>\n<thead>{score_head(table, columns)}</thead>\n"
         f"<tbody>{''.join(body)}</tbody></table></div>\n{folded(table, rows, columns)}"
     )
@@ -127,8 +128,8 @@ def folded(table: Table, rows: list[str], columns: list[Column]) -> str:
             for row in table.rows
         )
         content += (
-            f'<div class="wide" tabindex="0" role="region" aria-label="the paper\'s numbers"><table>'
-            f"<caption>The paper's numbers, all of them</caption>"
+            f'<div class="wide" tabindex="0" role="region" aria-label="the paper\'s numbers: {escape(table.title)}">'
+            f"<table><caption>The paper's numbers, all of them</caption>"
             f"<thead><tr>{head('loss', 'col')}{heads}</tr></thead><tbody>{lines}</tbody></table></div>"
         )
     return f"<details><summary>{' and '.join(told)} without a run</summary>{content}</details>\n"
@@ -167,7 +168,8 @@ def matrix(table: Table, column: Column, book: Book) -> str:
         for row in rows
     )
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="differences, {escape(setting(column.title))}">'
+        f'<div class="wide" tabindex="0" role="region" aria-label="differences, '
+        f'{escape(setting(column.title))}: {escape(table.title)}">'
         f'<table class="matrix"><caption>{escape(setting(column.title))}</caption>'
         f"<thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table></div>\n"
     )
