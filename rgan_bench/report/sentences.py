@@ -17,7 +17,8 @@ MOST = 12  # names in a list
 
 
 def column_sentence(table: Table, found: ColumnVerdict) -> str:
-    return f"{found.column.title}: {' '.join([answer(table, found), *rest(table, found)])}"
+    text = " ".join([answer(table, found), *rest(table, found)])
+    return text if found.column.title == table.score else f"{found.column.title}: {text}"
 
 
 def answer(table: Table, found: ColumnVerdict) -> str:

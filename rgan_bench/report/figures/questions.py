@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from rgan_bench.config.combinations import shown as as_typed
-from rgan_bench.report.cells import Cell, Table
+from rgan_bench.report.cells import Cell, Column, Table
 from rgan_bench.report.effort import effort_at
 from rgan_bench.report.figures import (
     MOST_POINTS,
@@ -70,6 +70,12 @@ def setting(title: str) -> str:
     return re.sub(r"(?<==)\d+(\.\d+)?(e-?\d+)?(?=, |$)", lambda found: short(float(found[0])), title)
 
 
+def panel_title(table: Table, column: Column) -> str:
+    """Empty where there is but one setting, or where the columns are no settings."""
+    alone = table.name.startswith("table3") or column.title == table.score
+    return "" if alone else setting(column.title)
+
+
 # --- which loss is best in each setting -------------------------------------------------------------------------------
 
 
@@ -84,7 +90,9 @@ def by_loss(table: Table, shared: dict[str, Look]) -> Figure | None:
         means = [over_seeds(places[row], cell.values)] if dots else []
         return Line(row, shared[row], means, dots, printed=printed)
 
-    panels = [Panel(setting(column.title), [line(row, column.cells[row]) for row in rows]) for column in table.columns]
+    panels = [
+        Panel(panel_title(table, column), [line(row, column.cells[row]) for row in rows]) for column in table.columns
+    ]
     values = [value for panel in panels for each in panel.lines for value in each.values()]
     if not values:
         return None
@@ -232,7 +240,7 @@ def against(table: Table, shared: dict[str, Look], what: str) -> Figure | None:
     columns = table.columns[:1] if table.name.startswith("table3") else table.columns
     panels = [
         Panel(
-            "" if table.name.startswith("table3") else setting(column.title),
+            panel_title(table, column),
             [curve(row, shared[row], column.cells[row].runs, table.score, EFFORTS[what]) for row in rows],
         )
         for column in columns
