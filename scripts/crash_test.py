@@ -133,7 +133,7 @@ def differences(one: Path, two: Path) -> list[str]:
     a, b = (load_checkpoint(folder / "checkpoints" / "last.pt") for folder in (one, two))
     found = [
         f"{part} in last.pt"
-        for part in (*TrainState.MODULES, "generator_ema", "scores")
+        for part in (*TrainState.MODULES, "generator_ema", "memory", "scores")
         if not same(a.get(part), b.get(part))
     ]
     if metrics(one) != metrics(two):
