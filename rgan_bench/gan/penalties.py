@@ -44,7 +44,7 @@ SHAPES: dict[str, Step] = {
 REDUCTIONS: dict[str, Step] = {"mean": Tensor.mean, "max": Tensor.max}
 
 
-@penalty("none")
+@penalty("none", first_order=True)
 def no_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     """Zero."""
     return real.new_zeros(())

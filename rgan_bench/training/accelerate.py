@@ -65,6 +65,9 @@ class Accelerator:
         """
         if self.ran == "compile":
             for network in networks:
+                for module in network.modules():
+                    if not getattr(module, "compilable", True):
+                        module.forward = torch.compiler.disable(module.forward)
                 network.compile()
             return iteration
         if self.ran == "layout" and self.device.type == "cpu":

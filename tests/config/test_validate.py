@@ -253,6 +253,7 @@ def test_one_training_has_one_name_however_it_is_written(compose_config: Compose
         0.3,
         2,
     ]
+    assert compose_config("accelerate=compile").accelerate == "compile"
     assert compose_config("accelerate=compile", "loss.penalty=[ar1r2,lecam]").loss.penalty_weight == [1000, 0.3]
 
 

@@ -95,6 +95,18 @@ def test_every_penalty_with_an_average_and_schedules_under_what_a_cpu_gets(penal
     assert plain["measured"]["loss/penalty"] > 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("penalty", ["none", "[ar1r2,lecam]"])
+def test_a_compiled_iteration_equals_the_eager_one(penalty: str, tiny_config: Tiny) -> None:
+    """With spectral norm, whose vectors each pass of the discriminator changes before the backward passes."""
+    config = tiny_config(
+        "loss=rsgan", f"loss.penalty={penalty}", "accelerate=compile", "train.batch_size=2", *SCHEDULES
+    )
+    plain, compiled = trained(config, "none", 3), trained(config, "compile", 3)
+    assert compiled["ran"] == "compile"
+    assert_close(plain, compiled)
+
+
 def test_plain_is_plain(tiny_config: Tiny) -> None:
     for overrides in (("arch.width=4",), ("data.image_size=64", "arch=dcgan64", "arch.width=4", "arch.pac=2")):
         config = tiny_config(*overrides)

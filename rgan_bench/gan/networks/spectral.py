@@ -34,6 +34,8 @@ class SpectralNorm(nn.Module):
     the first logits some five times as large as later ones. So the paper's runs began.
     """
 
+    # A compiled backward pass would make the clones in `forward` anew, from what a later pass has changed by then.
+    compilable = False
     _u: Tensor
     _v: Tensor
 
