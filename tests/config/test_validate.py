@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from rgan_bench import register
 from rgan_bench.config.identity import run_name
 from rgan_bench.config.ranges import CHECKS
-from rgan_bench.config.schema import Config, LossConfig
+from rgan_bench.config.schema import Config, LossConfig, OptimConfig
 from rgan_bench.config.validate import config_dir, group_options, known_keys, leaves, load_group_option, validate
 from rgan_bench.errors import UserError
 from rgan_bench.gan.losses import loss_of
@@ -93,6 +93,11 @@ def test_every_key_of_a_loss_may_be_set_on_every_loss(compose_config: Compose) -
     assert (config.loss.estimator, config.loss.penalty, config.loss.penalty_weight) == ("mvue", "r1", 0.5)
     assert config.data.flip
     assert compose_config("loss=sgan", "loss.penalty=magan").loss.penalty_weight == 20
+
+
+def test_every_key_of_optim_may_be_set_on_every_option() -> None:
+    for name in group_options("optim"):
+        assert load_group_option("optim", name).keys() == {each.name for each in fields(OptimConfig)}, name
 
 
 def test_every_check_is_of_a_key_that_exists() -> None:
