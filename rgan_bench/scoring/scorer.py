@@ -121,7 +121,7 @@ class Scorer:
 
         Args:
             which: of a run's generators it is, "raw" or "ema": decides the scores' names.
-            draw: the how manieth of `fid.sampling_seeds`, from 0.
+            draw: number of the draw, from 0, of `fid.sampling_seeds` in all.
 
         Raises:
             NotFinite: the generator's weights, or its images.
