@@ -1,9 +1,12 @@
 """What the tests share. All run offline, on the CPU, and write only into temporary folders."""
 
+import http.server
 import logging
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small, and two processes at once, are slower with more
@@ -74,6 +77,42 @@ def cifar10_jpeg() -> Path:
     if not (folder / "cifar10-jpeg-test.zip").exists():
         pytest.skip(f"no cifar10-jpeg-test.zip in {folder} (set RGAN_TEST_DATA)")
     return folder
+
+
+@dataclass
+class FileServer:
+    """On this machine; whatever is asked for, it answers with the same file.
+
+    Attributes:
+        url: without a slash at its end.
+        requests: the paths that were asked for.
+    """
+
+    url: str = ""
+    content: bytes = b""
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def file_server() -> Iterator[FileServer]:
+    served = FileServer()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.requests.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(served.content)))
+            self.end_headers()
+            self.wfile.write(served.content)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    served.url = f"http://127.0.0.1:{server.server_port}"
+    yield served
+    server.shutdown()
 
 
 @pytest.fixture

@@ -182,8 +182,9 @@ class Penalties:
         """
         if logits is None:
             real, fake = self.watch(real.detach(), fake.detach())
-        given = Given(discriminator, real, fake, u, logits, noise, memory)
-        values = [one.weight * value for one in self.each for value in [given.value(one)]]
+        images = {"real": real, "fake": fake}
+        given = Given(discriminator, images, u, dict(logits or {}), noise or {}, memory or {})
+        values = [one.weight * given.value(one) for one in self.each]
         if not values:
             return real.new_zeros(())
         return values[0] if len(values) == 1 else torch.stack(values).sum()
@@ -192,24 +193,21 @@ class Penalties:
 NO_PENALTY = Penalties()
 
 
+@dataclass
 class Given:
-    """What penalties of one step are computed from; each gradient once, whichever of them take it."""
+    """What penalties of one step are computed from; each gradient once, whichever of them take it.
 
-    def __init__(
-        self,
-        discriminator: nn.Module,
-        real: Tensor,
-        fake: Tensor,
-        u: Tensor,
-        logits: Tensors | None,
-        noise: Tensors | None,
-        memory: Tensors | None,
-    ) -> None:
-        self.discriminator, self.u = discriminator, u
-        self.images = {"real": real, "fake": fake}
-        self.logits = dict(logits or {})
-        self.noise, self.memory = noise or {}, memory or {}
-        self.gradients: Tensors = {}
+    Attributes:
+        images, logits: by the points, those that are made on the way too.
+    """
+
+    discriminator: nn.Module
+    images: Tensors
+    u: Tensor
+    logits: Tensors
+    noise: Tensors
+    memory: Tensors
+    gradients: Tensors = field(default_factory=dict)
 
     def value(self, one: Weighted) -> Tensor:
         found = register.get("penalty", one.name)

@@ -24,11 +24,11 @@ def cell_text(cell: Cell, score: str) -> str:
 
 
 def difference_text(cell: Cell, score: str) -> str:
-    return (
-        MISSING
-        if cell.difference is None
-        else f"{'+' if cell.difference >= 0 else '−'}{number(abs(cell.difference), score)}"
-    )
+    return MISSING if cell.difference is None else with_sign(cell.difference, score)
+
+
+def with_sign(value: float, score: str) -> str:
+    return f"{'+' if value >= 0 else '−'}{number(abs(value), score)}"
 
 
 def printed_text(cell: Cell) -> str:

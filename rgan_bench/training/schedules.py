@@ -75,6 +75,8 @@ class Dials:
 
     def set(self, iteration: int) -> None:
         """To the values of the iteration that is about to be made, the `iteration`-th from 0."""
+        if not self.curves:
+            return
         now = {name: value(iteration) for name, value in self.curves.items()}
         if "half_life" in now:
             self.ema_weight = turned(self.ema_weight, self._weight_of_new(now["half_life"]))

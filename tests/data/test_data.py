@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import http.server
 import io
 import os
 import pickle
@@ -11,11 +10,10 @@ import struct
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 import tracemalloc
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +33,7 @@ from rgan_bench.data.load import load_data
 from rgan_bench.errors import UserError
 from rgan_bench.files import listing_digest
 from scripts.fuzz import large_header
-from tests.conftest import LIMITS
+from tests.conftest import LIMITS, FileServer
 
 PIXELS = LIMITS.image_pixels
 
@@ -570,58 +568,44 @@ def cifar10_archive(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+CIFAR_PIXELS = np.random.default_rng(0).integers(0, 256, (60, 3, 32, 32), dtype=np.uint8)  # 50 to train on
+
+
 @pytest.fixture
-def cifar10_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict]:
+def cifar10_server(file_server: FileServer, monkeypatch: pytest.MonkeyPatch) -> FileServer:
     """A server on this machine with a small archive of the original's layout, and torchvision pointed at it."""
-    pixels = np.random.default_rng(0).integers(0, 256, (60, 3, 32, 32), dtype=np.uint8)
-    archive = cifar10_archive(pixels)
-    served = {"content": archive, "requests": 0, "pixels": pixels[:50], "archive": archive}
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            served["requests"] += 1
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(served["content"])))
-            self.end_headers()
-            self.wfile.write(served["content"])
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    archive = file_server.content = cifar10_archive(CIFAR_PIXELS)
     sums = cifar10_archive.checksums
-    monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{server.server_port}/cifar-10-python.tar.gz")
+    monkeypatch.setattr(CIFAR10, "url", f"{file_server.url}/cifar-10-python.tar.gz")
     monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(archive).hexdigest())
     monkeypatch.setattr(CIFAR10, "train_list", [[f"data_batch_{i}", sums[f"data_batch_{i}"]] for i in range(1, 6)])
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
     monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": sums["batches.meta"]})
-    yield served
-    server.shutdown()
+    return file_server
 
 
 def cifar10_config(root: Path) -> Any:
     return data_config("cifar10", root=str(root), image_size=32)
 
 
-def test_cifar10_is_downloaded_once(cifar10_server: dict, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+def test_cifar10_is_downloaded_once(cifar10_server: FileServer, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     first = load_data(cifar10_config(tmp_path / "data"), LIMITS)
-    assert np.array_equal(first.images.numpy(), cifar10_server["pixels"])
-    requests = cifar10_server["requests"]
+    assert np.array_equal(first.images.numpy(), CIFAR_PIXELS[:50])
+    requests = len(cifar10_server.requests)
     again = load_data(cifar10_config(tmp_path / "data"), LIMITS)
-    assert cifar10_server["requests"] == requests > 0
+    assert len(cifar10_server.requests) == requests > 0
     assert first.fingerprint == again.fingerprint
     assert capfd.readouterr().out == ""
 
 
-def test_cifar10_archive_laid_there_by_hand(cifar10_server: dict, tmp_path: Path) -> None:
-    (tmp_path / "cifar-10-python.tar.gz").write_bytes(cifar10_server["archive"])
+def test_cifar10_archive_laid_there_by_hand(cifar10_server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(cifar10_server.content)
     assert len(load_data(cifar10_config(tmp_path), LIMITS)) == 50
-    assert cifar10_server["requests"] == 0
+    assert cifar10_server.requests == []
 
 
-def test_cifar10_that_fails_its_check_is_refused(cifar10_server: dict, tmp_path: Path) -> None:
-    cifar10_server["content"] = cifar10_server["archive"][:-20] + bytes(20)
+def test_cifar10_that_fails_its_check_is_refused(cifar10_server: FileServer, tmp_path: Path) -> None:
+    cifar10_server.content = cifar10_server.content[:-20] + bytes(20)
     with pytest.raises(UserError, match=r"data=cifar10: cannot get the images .*corrupted"):
         load_data(cifar10_config(tmp_path / "data"), LIMITS)
 

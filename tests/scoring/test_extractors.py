@@ -1,8 +1,5 @@
 """DINOv2 of our own, with random weights; ImageNet features from packages; which file of weights is for whom."""
 
-import http.server
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +14,7 @@ from rgan_bench.errors import UserError
 from rgan_bench.scoring.extractors import create_extractor, dinov2
 from rgan_bench.scoring.extractors.dinov2 import DinoV2Features, VisionTransformer, interpolated, prepared
 from rgan_bench.scoring.extractors.weights import share
+from tests.conftest import FileServer
 
 CPU = torch.device("cpu")
 
@@ -194,26 +192,10 @@ def test_several_extractors_share_one_file(vitb14: Path, tmp_path: Path) -> None
 
 
 @pytest.fixture
-def server(vitb14: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    requests: list[str] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            requests.append(self.path)
-            content = vitb14.read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    monkeypatch.setattr(dinov2, "URL", f"http://127.0.0.1:{found.server_port}")
-    yield requests
-    found.shutdown()
+def server(vitb14: Path, file_server: FileServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    file_server.content = vitb14.read_bytes()
+    monkeypatch.setattr(dinov2, "URL", file_server.url)
+    return file_server.requests
 
 
 def test_weights_are_downloaded_once(server: list[str], vitb14: Path, tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
 """The adapter to torch-fidelity, against torch-fidelity itself and against the formula written out again."""
 
-import http.server
+import hashlib
 import io
 import tempfile
-import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +33,7 @@ from rgan_bench.scoring.metrics import (
 )
 from rgan_bench.scoring.scorer import Scorer
 from scripts.fidelity_with_ours import adapted
+from tests.conftest import FileServer
 
 CPU = torch.device("cpu")
 
@@ -395,30 +395,14 @@ def test_wrong_weights_are_refused(content: object, message: str, tmp_path: Path
 
 
 @pytest.fixture
-def weights_server(inception_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
+def weights_server(
+    inception_weights: Path, file_server: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], int]:
     """Serves the random weights under a name that holds their hash, as torch-fidelity's release does."""
-    import hashlib
-
-    content = inception_weights.read_bytes()
-    requests = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            requests.append(self.path)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    name = f"weights-inception-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-    monkeypatch.setattr(inception, "URL_INCEPTION_V3", f"http://127.0.0.1:{server.server_port}/{name}")
-    yield lambda: len(requests)
-    server.shutdown()
+    file_server.content = inception_weights.read_bytes()
+    name = f"weights-inception-{hashlib.sha256(file_server.content).hexdigest()[:8]}.pth"
+    monkeypatch.setattr(inception, "URL_INCEPTION_V3", f"{file_server.url}/{name}")
+    return lambda: len(file_server.requests)
 
 
 def test_inception_weights_are_downloaded_once(weights_server: Callable[[], int]) -> None:

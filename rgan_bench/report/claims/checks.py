@@ -10,16 +10,16 @@ from rgan_bench.report.claims.claim import CONTRADICTED, SUPPORTED, UNDECIDED, C
 from rgan_bench.report.claims.evidence import (
     Evidence,
     Group,
+    again,
     command_of,
     counted,
     finding,
     setting_of,
-    signed,
     title_of,
     with_choice,
 )
-from rgan_bench.report.effort import effort_to
-from rgan_bench.report.formats import number
+from rgan_bench.report.effort import effort_at, effort_to
+from rgan_bench.report.formats import number, with_sign
 from rgan_bench.report.paper import SETTINGS
 from rgan_bench.report.runs import Run
 from rgan_bench.report.statistics import compare_table
@@ -148,29 +148,42 @@ def beside_optim(run: Run) -> str:
 
 
 def in_a_fifth(evidence: Evidence, one: Group, two: Group) -> Finding:
-    """Whether the first reaches, at the median, the second's final mean in a fifth of what that took."""
-    values = [value for _, value in evidence.values(two) if value is not None]
-    if not values:
-        return Finding(UNDECIDED, f"{two[0].row} has no final score", command_of(two[0]))
-    goal = fmean(values)
-    what, spent = spent_by(one, two)
-    efforts = [effort_to(run, evidence.score, goal, evidence.higher) for run in one]
-    took = [spent(run, effort.iterations) for run, effort in zip(one, efforts, strict=True) if effort is not None]
-    whole = median([spent(run, run.iteration) for run in two])
+    """Whether each run of the first reaches the second's final mean in a fifth of what that took, or none does.
+
+    Runs that go on, or were stopped, are no part of it: they may still get there.
+    """
+    ended, finished = ([run for run in group if has_ended(run, evidence.score)] for group in (one, two))
+    finished = [run for run in finished if run.final(evidence.score) is not None]
+    if len(ended) < 2 or len(finished) < 2:
+        text = f"{one[0].row} and the time that {two[0].row} took"
+        return Finding(UNDECIDED, text, "two seeds of each at least: " + again(one, two, 5))
+    goal = fmean(value for run in finished if (value := run.final(evidence.score)) is not None)
+    what, spent = spent_by([*ended, *finished], evidence.score)
+    whole = median([spent(run, run.scores[evidence.score].final[0]) for run in finished])
+    efforts = [effort_to(run, evidence.score, goal, evidence.higher) for run in ended]
+    took = [spent(run, effort.iterations) for run, effort in zip(ended, efforts, strict=True) if effort is not None]
     text = f"{one[0].row} to the final mean of {two[0].row}, {number(goal, evidence.score)}"
-    if 2 * len(took) <= len(one):
-        return Finding(CONTRADICTED, f"{text}: reached by {len(took)} of {counted(len(one))}")
-    share = median([*took, *[float("inf")] * (len(one) - len(took))]) / whole if whole else float("inf")
-    text += f": at the median in {share:.0%} of its {what}"
-    return Finding(SUPPORTED if share <= 0.2 else CONTRADICTED, text)
+    text += f": reached by {len(took)} of {counted(len(ended))}"
+    if took and whole:
+        text += f", at the median of these in {median(took) / whole:.0%} of its {what}"
+    fast = sum(5 * each <= whole for each in took)
+    if fast == len(ended):
+        return Finding(SUPPORTED, text)
+    if fast == 0:
+        return Finding(CONTRADICTED, text)
+    return Finding(UNDECIDED, f"{text}, in a fifth by {fast}", again(one, two, 2 * len(ended)))
 
 
-def spent_by(one: Group, two: Group) -> tuple[str, Callable[[Run, int], float]]:
+def has_ended(run: Run, score: str) -> bool:
+    return run.status == "diverged" or run.final(score) is not None
+
+
+def spent_by(runs: list[Run], score: str) -> tuple[str, Callable[[Run, int], float]]:
     """Seconds of training where they are known of all runs; else steps of the discriminator."""
-    scored = [(run, at) for run in [*one, *two] for score in run.scores.values() for at, _ in score.history]
+    scored = [(run, at) for run in runs if score in run.scores for at, _ in run.scores[score].history]
     if all(at in run.seconds for run, at in scored):
         return "seconds of training", lambda run, at: run.seconds[at]
-    return "discriminator steps (seconds are not known)", lambda run, at: at * run.config["optim"]["n_d"]
+    return "discriminator steps (seconds are not known)", lambda run, at: effort_at(run, at).discriminator_steps
 
 
 # --- (c) --------------------------------------------------------------------------------------------------------------
@@ -192,7 +205,7 @@ def stabler(evidence: Evidence) -> Claim:
         if test is None or test.p_holm is None:
             claim.findings.append(Finding(UNDECIDED, text, "at least two seeds of each under all four settings"))
             continue
-        text += f"; difference {signed(test.difference, evidence.score)}, Holm-adjusted p = {test.p_holm:.2g}"
+        text += f"; difference {with_sign(test.difference, evidence.score)}, Holm-adjusted p = {test.p_holm:.2g}"
         if not test.significant or test.incomplete:
             claim.findings.append(Finding(UNDECIDED, text, "more seeds under all four settings"))
         else:

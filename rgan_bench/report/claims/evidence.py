@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from rgan_bench.report.claims.claim import CONTRADICTED, SUPPORTED, UNDECIDED, Finding
-from rgan_bench.report.formats import number
+from rgan_bench.report.formats import number, with_sign
 from rgan_bench.report.paper import IMAGES, TITLES, may_stand_beside_paper
 from rgan_bench.report.protocols import choose_protocol
 from rgan_bench.report.runs import Run
@@ -110,8 +110,8 @@ def finding(evidence: Evidence, title: str, one: Group, two: Group, test: PairTe
         return Finding(UNDECIDED, text, "two seeds of each at least, whose scores differ: " + again(one, two, 5))
     low, high = test.ci
     text += (
-        f"; difference {signed(test.difference, evidence.score)} "
-        f"[{signed(low, evidence.score)}, {signed(high, evidence.score)}], Holm-adjusted p = {test.p_holm:.2g}"
+        f"; difference {with_sign(test.difference, evidence.score)} "
+        f"[{with_sign(low, evidence.score)}, {with_sign(high, evidence.score)}], Holm-adjusted p = {test.p_holm:.2g}"
     )
     if test.incomplete:
         text += "; only runs with a score are compared"
@@ -159,7 +159,3 @@ def command_of(run: Run, *changes: str) -> str:
 
 def counted(seeds: int) -> str:
     return f"{seeds} seed{'s' * (seeds != 1)}"
-
-
-def signed(value: float, score: str) -> str:
-    return f"{'+' if value >= 0 else '−'}{number(abs(value), score)}"
