@@ -108,6 +108,16 @@ def test_a_small_difference_is_undecided_and_says_how_many_seeds_would_do(make: 
     assert "seeds of each, if the difference is as it seems" in found.missing
 
 
+def test_of_several_draws_the_mean_counts_as_in_tables(make: Make) -> None:
+    runs = seeds(make, *SMALL, "loss=rasgan", values=ONE) + seeds(make, *SMALL, "loss=sgan", values=TWO)
+    for run in runs:
+        (name, score), *_ = run.scores.items()
+        mean = score.final[1] + (5.0 if run.loss == "rasgan" else 0.0)
+        run.scores[name] = replace(score, draws=3, mean=mean)
+    (found,) = claim(runs, "better").findings
+    assert (found.state, "rasgan 15.1 (5 seeds)" in found.text) == (CONTRADICTED, True)
+
+
 def test_one_seed_and_no_spread_decide_nothing(make: Make) -> None:
     one = [make(*SMALL, f"loss={loss}", seed=1, value=value) for loss, value in (("rasgan", 1.0), ("sgan", 99.0))]
     assert claim(one, "better").state == UNDECIDED

@@ -9,7 +9,7 @@ from statistics import fmean
 from rgan_bench.report.claims.claim import CONTRADICTED, SUPPORTED, UNDECIDED, Finding
 from rgan_bench.report.formats import number, with_sign
 from rgan_bench.report.paper import IMAGES, TITLES, may_stand_beside_paper
-from rgan_bench.report.protocols import choose_protocol
+from rgan_bench.report.protocols import average_draws, choose_protocol
 from rgan_bench.report.runs import Run
 from rgan_bench.report.statistics import PairTest, compare_table
 from rgan_bench.report.sweeps import flat
@@ -40,7 +40,7 @@ class Evidence:
         Args:
             score: its name; None: the main one of those that the runs have.
         """
-        chosen = choose_protocol(runs, score, same_arch=False)
+        chosen = average_draws(choose_protocol(runs, score, same_arch=False))  # as tables have them
         groups: dict[tuple[str, str], Group] = {}
         for run in chosen.runs:
             groups.setdefault((setting_of(run), loss_of(run)), []).append(run)
