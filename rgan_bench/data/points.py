@@ -21,7 +21,7 @@ from rgan_bench.rng import stream
 CHUNK = 100_000  # points drawn from one stream
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)  # fields that follow ones with a default
 class PointDataset(ImageDataset):
     """A mixture of equal round Gaussians, and points drawn from it.
 
@@ -31,8 +31,8 @@ class PointDataset(ImageDataset):
         sd: their standard deviation along each axis.
     """
 
-    modes: Tensor = None  # type: ignore[assignment]  # fields that follow ones with a default need one
-    sd: float = math.nan
+    modes: Tensor
+    sd: float
 
     @classmethod
     def from_points(cls, name: str, source: str, points: Tensor, modes: Tensor, sd: float) -> Self:
