@@ -37,7 +37,7 @@ def prepare(folder: Path, arguments: argparse.Namespace) -> None:
 
     from rgan_bench.config.validate import config_dir, validate
     from rgan_bench.data.load import load_data
-    from rgan_bench.runs.checkpoint import save_checkpoint
+    from rgan_bench.run.checkpoint import save_checkpoint
     from rgan_bench.scoring.sampling import sample
     from rgan_bench.training.state import TrainState
 

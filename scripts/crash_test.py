@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from rgan_bench.errors import UserError
-from rgan_bench.runs.checkpoint import load_checkpoint
+from rgan_bench.run.checkpoint import load_checkpoint
 from rgan_bench.training.state import TrainState
 
 TRAIN = [sys.executable, "-c", "from rgan_bench.cli.train import main; main()"]

@@ -135,8 +135,8 @@ def fuzz_checkpoints(count: int, seed: int) -> dict[str, Any]:
 
     from rgan_bench.config.validate import config_dir, validate
     from rgan_bench.errors import UserError
-    from rgan_bench.runs.checkpoint import load_checkpoint
-    from rgan_bench.runs.experiment import Experiment
+    from rgan_bench.run.checkpoint import load_checkpoint
+    from rgan_bench.run.experiment import Experiment
     from scripts.crash_test import SETTINGS, same
 
     chance = random.Random(seed)
@@ -279,7 +279,7 @@ def fuzz_commands(count: int, seed: int) -> dict[str, Any]:
     import hypothesis
     from hypothesis import strategies as st
 
-    import rgan_bench.runs.experiment  # now, since the first run of the command would
+    import rgan_bench.run.experiment  # now, since the first run of the command would
     from rgan_bench.config.validate import group_options, known_keys
     from rgan_bench.sweeps.outcomes import Outcome
 
@@ -342,8 +342,8 @@ def fuzz_commands(count: int, seed: int) -> dict[str, Any]:
 
     assert Outcome  # the command imports it
     wrong = []
-    original = rgan_bench.runs.experiment.run_experiment
-    rgan_bench.runs.experiment.run_experiment = run_experiment
+    original = rgan_bench.run.experiment.run_experiment
+    rgan_bench.run.experiment.run_experiment = run_experiment
     here = Path.cwd()
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -353,7 +353,7 @@ def fuzz_commands(count: int, seed: int) -> dict[str, Any]:
         wrong.append(str(error)[:2000])
     finally:
         os.chdir(here)
-        rgan_bench.runs.experiment.run_experiment = original
+        rgan_bench.run.experiment.run_experiment = original
     return {**outcomes, "wrong": wrong}
 
 

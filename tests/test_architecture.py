@@ -19,18 +19,21 @@ FLOORS = {
     "scoring": {"config", "data"},
     "training": {"config", "data", "gan", "scoring"},
     "report": {"config", "scoring"},
-    "runs": {"config", "data", "gan", "scoring", "training"},
-    "sweeps": {"config", "runs"},
-    "cli": {"config", "data", "scoring", "report", "runs", "sweeps", "training"},
+    "run": {"config", "data", "gan", "scoring", "training"},
+    "sweeps": {"config", "run"},
+    "generators": {"config", "data", "gan", "scoring", "training", "run"},
+    "catalogue": {"config", "scoring", "report", "run"},
+    "api": {"config", "data", "scoring", "training", "report", "run", "sweeps", "generators", "catalogue"},
+    "cli": {"config", "data", "scoring", "training", "report", "run", "sweeps", "generators", "catalogue", "api"},
 }
 # Of a floor below that needs torch, only these modules may be imported by a floor that does without, and such a module
 # does without it too.
-TORCH_FREE_FLOORS = {"config", "report", "sweeps", "cli"}
+TORCH_FREE_FLOORS = {"config", "report", "sweeps", "catalogue", "api", "cli"}
 TORCH_FREE = {
     *GROUND - {"rng"},
     *("data", "data.cat", "data.cat.geometry", "data.cat.source", "data.cat.download", "data.cat.prepare"),
     *("scoring", "scoring.protocol", "scoring.fid_json"),
-    *("runs", "runs.folder", "runs.standing", "runs.stops", "runs.outcome", "training", "gan"),
+    *("run", "run.folder", "run.standing", "run.stops", "run.outcome", "training", "gan", "generators"),
 }
 PACKAGE = Path(rgan_bench.__file__).parent
 

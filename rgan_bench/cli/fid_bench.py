@@ -13,7 +13,7 @@ from rgan_bench.config.combinations import own_features
 from rgan_bench.config.schema import FidConfig, LimitsConfig
 from rgan_bench.config.validate import data_config, root_defaults
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show
-from rgan_bench.runs.stops import interrupts_raise
+from rgan_bench.run.stops import interrupts_raise
 from rgan_bench.scoring.fid_json import Row, remember
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class Bench:
         return attempt(path, self.score_checkpoint if is_checkpoint(path) else score, path)
 
     def score_run(self, path: Path) -> list[Row]:
-        from rgan_bench.runs.checkpoint import last_checkpoint
-        from rgan_bench.runs.store import CheckpointStore
+        from rgan_bench.run.checkpoint import last_checkpoint
+        from rgan_bench.run.store import CheckpointStore
 
         store = CheckpointStore(path / "checkpoints", keep=None)
         checkpoints = store.periodic() if self.arguments.all else [last_checkpoint(path)]
@@ -58,7 +58,7 @@ class Bench:
         return [row for each in checkpoints for row in attempt(each, self.score_checkpoint, each)]
 
     def score_checkpoint(self, path: Path) -> list[Row]:
-        from rgan_bench.runs.checkpoint import config_of, generator_of, load_checkpoint
+        from rgan_bench.run.checkpoint import config_of, generator_of, load_checkpoint
         from rgan_bench.scoring.sampling import NotFinite
 
         content = load_checkpoint(path)

@@ -13,7 +13,7 @@ from rgan_bench.config.validate import root_defaults
 from rgan_bench.errors import UserError, shown_as_one_line
 from rgan_bench.files import reason
 from rgan_bench.locks import Busy, held
-from rgan_bench.runs.stops import interrupts_raise
+from rgan_bench.run.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from rgan_bench.runs.stops import leave_at_once_on_interrupt
+from rgan_bench.run.stops import leave_at_once_on_interrupt
 
 
 def train() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
-from rgan_bench.runs.stops import interrupts_raise
+from rgan_bench.run.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
 
 if TYPE_CHECKING:

@@ -33,10 +33,10 @@ from rgan_bench.console import score_label
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
 from rgan_bench.locks import Busy
 from rgan_bench.plugins import load_plugins
-from rgan_bench.runs.folder import RunFolder
-from rgan_bench.runs.outcome import print_outcome
-from rgan_bench.runs.standing import Answer, answer
-from rgan_bench.runs.stops import interrupts_raise
+from rgan_bench.run.folder import RunFolder
+from rgan_bench.run.outcome import print_outcome
+from rgan_bench.run.standing import Answer, answer
+from rgan_bench.run.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
 from rgan_bench.sweeps.outcomes import Outcome, Sweep, exit_status, outcome_of, print_sweep
 from rgan_bench.sweeps.plan import WatchSweep
@@ -153,7 +153,7 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = F
         if known:
             return tell(known, folder, brief=brief)
 
-        from rgan_bench.runs.experiment import run_experiment  # imports torch, so only now
+        from rgan_bench.run.experiment import run_experiment  # imports torch, so only now
 
         interrupts_raise()
         result = run_experiment(config, hydra_files(composed), command(), wait=wait)

@@ -21,7 +21,7 @@ from rgan_bench.config.schema import FidConfig
 from rgan_bench.config.validate import leaves, validate
 from rgan_bench.errors import UserError, one_line, show
 from rgan_bench.locks import Busy, held
-from rgan_bench.runs.folder import RunFolder
+from rgan_bench.run.folder import RunFolder
 from rgan_bench.sweeps.outcomes import Sweep
 
 

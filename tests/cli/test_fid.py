@@ -15,7 +15,7 @@ from rgan_bench.cli import fid as cli
 from rgan_bench.config.schema import ArchConfig, Config
 from rgan_bench.errors import UserError
 from rgan_bench.gan.networks import build_networks
-from rgan_bench.runs.experiment import run_experiment
+from rgan_bench.run.experiment import run_experiment
 from rgan_bench.scoring.scorer import Scorer
 from tests.conftest import TINY
 from tests.data.test_data import write_images

@@ -11,7 +11,7 @@ import pytest
 
 from rgan_bench.cli import fid as cli
 from rgan_bench.config.schema import Config
-from rgan_bench.runs.experiment import run_experiment
+from rgan_bench.run.experiment import run_experiment
 from tests.data.test_data import write_images
 
 

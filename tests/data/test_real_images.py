@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rgan_bench.config.schema import Config
-from rgan_bench.runs.experiment import run_experiment
+from rgan_bench.run.experiment import run_experiment
 
 
 def test_training_and_scoring_on_cifar10(cifar10_jpeg: Path, compose_config: Callable[..., Config]) -> None:

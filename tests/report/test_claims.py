@@ -246,7 +246,7 @@ def test_as_text_and_as_data(make: Make) -> None:
 
 
 def test_the_command(tiny_config: Callable[..., Config], run_command: Callable[..., tuple[int, str, str]]) -> None:
-    from rgan_bench.runs.experiment import run_experiment
+    from rgan_bench.run.experiment import run_experiment
 
     for loss in ("sgan", "rasgan"):
         run_experiment(tiny_config(f"loss={loss}"), command=f"rgan-train loss={loss} seed=1")

@@ -7,11 +7,11 @@ from torch import nn
 
 from rgan_bench.config.schema import Config
 from rgan_bench.gan.networks import build_networks
-from rgan_bench.runs.experiment import run_experiment
+from rgan_bench.run.experiment import run_experiment
 from rgan_bench.scoring import sampling
 from rgan_bench.scoring.sampling import NotFinite, borrowed, sample, to_uint8
 from tests.gan.test_networks import arch
-from tests.runs.test_reliability import cut_at, interrupt
+from tests.run.test_reliability import cut_at, interrupt
 
 
 @pytest.fixture

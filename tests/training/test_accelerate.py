@@ -10,7 +10,7 @@ from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import group_options
 from rgan_bench.data.load import load_data
 from rgan_bench.errors import UserError
-from rgan_bench.runs.experiment import run_experiment
+from rgan_bench.run.experiment import run_experiment
 from rgan_bench.training import convolutions
 from rgan_bench.training.accelerate import Accelerator, restore, snapshot
 from rgan_bench.training.convolutions import weight_gradient

@@ -8,8 +8,8 @@ import torch
 
 from rgan_bench.config.schema import Config, RampConfig
 from rgan_bench.data.load import load_data
-from rgan_bench.runs.experiment import run_experiment
-from rgan_bench.runs.folder import RunFolder
+from rgan_bench.run.experiment import run_experiment
+from rgan_bench.run.folder import RunFolder
 from rgan_bench.training.adam import MovingBetas
 from rgan_bench.training.loop import train
 from rgan_bench.training.schedules import Dials, curve, curves_of

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from rgan_bench.config.identity import plugins_used
 from rgan_bench.config.schema import Config
 from rgan_bench.data.dataset import ImageDataset
-from rgan_bench.runs.store import CheckpointStore
+from rgan_bench.run.store import CheckpointStore
 from rgan_bench.training.state import TrainState
 
 

@@ -16,11 +16,11 @@ from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import validate
 from rgan_bench.plugins import forget_plugins
 from rgan_bench.report.cells import Column, finish
-from rgan_bench.runs.experiment import run_experiment
+from rgan_bench.run.experiment import run_experiment
 from scripts import toy_figure
 from scripts.crash_test import differences
 from tests.report.made import made_cell
-from tests.runs.test_reliability import cut_at, folder_in, interrupt, result_in
+from tests.run.test_reliability import cut_at, folder_in, interrupt, result_in
 
 TOY = (
     "data=ring8", "data.num_images=300", "arch.width=4", "train.iterations=4", "train.batch_size=8", "device=cpu",

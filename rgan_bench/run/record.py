@@ -12,11 +12,11 @@ from rgan_bench.config.schema import Config
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.plugins import load_plugins
 from rgan_bench.rng import draw_distinct, stream
-from rgan_bench.runs.clock import Clock
-from rgan_bench.runs.folder import RunFolder
-from rgan_bench.runs.health import GRID, Tolerated, pairwise_sd
-from rgan_bench.runs.parts import Parts
-from rgan_bench.runs.provenance import versions
+from rgan_bench.run.clock import Clock
+from rgan_bench.run.folder import RunFolder
+from rgan_bench.run.health import GRID, Tolerated, pairwise_sd
+from rgan_bench.run.parts import Parts
+from rgan_bench.run.provenance import versions
 from rgan_bench.training.state import TrainState
 
 

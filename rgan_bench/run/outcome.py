@@ -3,7 +3,7 @@
 from typing import Any
 
 from rgan_bench.console import RANK_DEFICIENT, print_block, score_label
-from rgan_bench.runs.folder import RunFolder
+from rgan_bench.run.folder import RunFolder
 
 BARS = {"se_over_subsets": "standard error over subsets", "sd_over_splits": "SD over splits"}
 

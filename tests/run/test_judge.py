@@ -11,10 +11,10 @@ import torch
 from rgan_bench.cli import train as cli
 from rgan_bench.config.schema import Config
 from rgan_bench.errors import UserError
-from rgan_bench.runs.experiment import Experiment, run_experiment
-from rgan_bench.runs.judge import judge
-from rgan_bench.runs.record import scored_at
-from rgan_bench.runs.standing import answer
+from rgan_bench.run.experiment import Experiment, run_experiment
+from rgan_bench.run.judge import judge
+from rgan_bench.run.record import scored_at
+from rgan_bench.run.standing import answer
 from rgan_bench.scoring.scorer import Scorer
 from rgan_bench.sweeps.outcomes import Sweep
 from scripts.crash_test import same

@@ -9,7 +9,7 @@ from typing import Any
 from rgan_bench import register
 from rgan_bench.config.schema import Config, FidConfig
 from rgan_bench.files import digest, is_folder, listing_digest
-from rgan_bench.runs.folder import RunFolder
+from rgan_bench.run.folder import RunFolder
 from rgan_bench.scoring.protocol import INCEPTION_WEIGHTS, metrics_of
 
 

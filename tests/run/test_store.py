@@ -8,9 +8,9 @@ import torch
 from rgan_bench.config.schema import Config
 from rgan_bench.errors import UserError
 from rgan_bench.files import write_atomically
-from rgan_bench.runs import store as module
-from rgan_bench.runs.checkpoint import last_checkpoint
-from rgan_bench.runs.store import CheckpointStore
+from rgan_bench.run import store as module
+from rgan_bench.run.checkpoint import last_checkpoint
+from rgan_bench.run.store import CheckpointStore
 from rgan_bench.training.state import TrainState
 
 
@@ -72,7 +72,7 @@ def test_a_checkpoint_that_must_not_be_read_is_not_called_damaged(
     def refused(path: Path) -> None:
         raise PermissionError("not yours")
 
-    monkeypatch.setattr("rgan_bench.runs.checkpoint._check_sums", refused)
+    monkeypatch.setattr("rgan_bench.run.checkpoint._check_sums", refused)
     with pytest.raises(UserError, match=r"last\.pt: cannot be opened \(not yours\)"):
         store.load_newest()
     assert store.last.exists()

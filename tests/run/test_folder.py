@@ -17,7 +17,7 @@ from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import known_keys
 from rgan_bench.errors import UserError
 from rgan_bench.files import write_atomically, write_text_atomically
-from rgan_bench.runs.folder import RunFolder
+from rgan_bench.run.folder import RunFolder
 from rgan_bench.scoring.protocol import Protocol, ScoreHistory, is_fid
 from tests.conftest import GOLDEN
 

@@ -18,8 +18,8 @@ import torch
 from rgan_bench.cli import train as cli
 from rgan_bench.config.schema import Config
 from rgan_bench.errors import UserError
-from rgan_bench.runs import experiment as module
-from rgan_bench.runs.experiment import run_experiment
+from rgan_bench.run import experiment as module
+from rgan_bench.run.experiment import run_experiment
 from rgan_bench.scoring.scorer import Scorer
 from scripts.crash_test import crash, differences
 from scripts.fuzz import in_own_process

@@ -9,7 +9,7 @@ from rgan_bench.console import say
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.data.load import load_data
 from rgan_bench.errors import UserError
-from rgan_bench.runs.standing import source_signature
+from rgan_bench.run.standing import source_signature
 from rgan_bench.scoring.points import make_scorer
 from rgan_bench.scoring.scorer import Scorer
 from rgan_bench.training.accelerate import Accelerator

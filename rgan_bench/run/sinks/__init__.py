@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from rgan_bench.runs.health import Tolerated
+from rgan_bench.run.health import Tolerated
 
 Values = dict[str, float | None]  # None: not finite, or not known
 

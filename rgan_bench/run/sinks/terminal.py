@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rgan_bench.console import Progress
-from rgan_bench.runs.sinks import Values
+from rgan_bench.run.sinks import Values
 
 SHOWN = {"iterations_per_second": "it/s", "loss/discriminator": "D", "loss/generator": "G"}
 

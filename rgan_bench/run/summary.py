@@ -4,8 +4,8 @@ from rgan_bench.config.combinations import as_list
 from rgan_bench.config.schema import Config
 from rgan_bench.gan.losses import loss_of
 from rgan_bench.gan.networks import count_parameters
-from rgan_bench.runs.folder import RunFolder
-from rgan_bench.runs.parts import Parts
+from rgan_bench.run.folder import RunFolder
+from rgan_bench.run.parts import Parts
 from rgan_bench.training.devices import device_title
 
 

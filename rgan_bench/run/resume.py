@@ -3,8 +3,8 @@
 from rgan_bench.config.schema import Config
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.errors import UserError, one_line
-from rgan_bench.runs.folder import RunFolder
-from rgan_bench.runs.store import CheckpointStore
+from rgan_bench.run.folder import RunFolder
+from rgan_bench.run.store import CheckpointStore
 from rgan_bench.training.state import TrainState
 
 

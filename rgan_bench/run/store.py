@@ -6,7 +6,7 @@ from typing import Any
 
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import by_iteration
-from rgan_bench.runs.checkpoint import Damaged, load_checkpoint, save_checkpoint
+from rgan_bench.run.checkpoint import Damaged, load_checkpoint, save_checkpoint
 
 
 class CheckpointStore:

@@ -8,24 +8,24 @@ from rgan_bench.console import Progress, print_block, say
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.gan.steps import Metrics
 from rgan_bench.plugins import load_plugins
-from rgan_bench.runs.clock import Clock
-from rgan_bench.runs.folder import RunFolder
-from rgan_bench.runs.grids import draw_grid
-from rgan_bench.runs.health import Tolerated, not_finite
-from rgan_bench.runs.judge import judge
-from rgan_bench.runs.keeper import Keeper
-from rgan_bench.runs.outcome import print_outcome
-from rgan_bench.runs.parts import Parts
-from rgan_bench.runs.record import Record
-from rgan_bench.runs.resume import resume
-from rgan_bench.runs.sinks import Sink, Sinks
-from rgan_bench.runs.sinks.metrics_file import MetricsFile
-from rgan_bench.runs.sinks.terminal import Terminal
-from rgan_bench.runs.standing import answer
-from rgan_bench.runs.stops import Stopped, StopSignals
-from rgan_bench.runs.store import CheckpointStore
-from rgan_bench.runs.summary import introduction
-from rgan_bench.runs.timetable import Timetable
+from rgan_bench.run.clock import Clock
+from rgan_bench.run.folder import RunFolder
+from rgan_bench.run.grids import draw_grid
+from rgan_bench.run.health import Tolerated, not_finite
+from rgan_bench.run.judge import judge
+from rgan_bench.run.keeper import Keeper
+from rgan_bench.run.outcome import print_outcome
+from rgan_bench.run.parts import Parts
+from rgan_bench.run.record import Record
+from rgan_bench.run.resume import resume
+from rgan_bench.run.sinks import Sink, Sinks
+from rgan_bench.run.sinks.metrics_file import MetricsFile
+from rgan_bench.run.sinks.terminal import Terminal
+from rgan_bench.run.standing import answer
+from rgan_bench.run.stops import Stopped, StopSignals
+from rgan_bench.run.store import CheckpointStore
+from rgan_bench.run.summary import introduction
+from rgan_bench.run.timetable import Timetable
 from rgan_bench.training.loop import train
 from rgan_bench.training.schedules import curves_of
 

@@ -9,8 +9,8 @@ from rgan_bench.config.schema import Config
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.data.points import PointDataset
 from rgan_bench.files import write_atomically
-from rgan_bench.runs.folder import RunFolder
-from rgan_bench.runs.health import GRID, pairwise_sd
+from rgan_bench.run.folder import RunFolder
+from rgan_bench.run.health import GRID, pairwise_sd
 from rgan_bench.scoring.sampling import as_they_are, sample, to_uint8
 from rgan_bench.training.state import TrainState
 

@@ -44,7 +44,7 @@ def outcomes() -> list[Outcome]:
 
 
 def stop_at(iteration: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.runs.test_reliability import cut_at, interrupt
+    from tests.run.test_reliability import cut_at, interrupt
 
     cut_at(iteration, interrupt, monkeypatch)
 
@@ -210,7 +210,7 @@ def test_killed_between_its_last_score_and_its_last_save_a_run_starts_again(
     """result.json then tells of the last iteration, and no checkpoint is there: no finished run has lost it."""
     arguments = [*SETTINGS, "train.checkpoint_every=null"]
     with monkeypatch.context() as patch:
-        patch.setattr("rgan_bench.runs.keeper.Keeper.save", lambda *arguments, **more: (_ for _ in ()).throw(Killed))
+        patch.setattr("rgan_bench.run.keeper.Keeper.save", lambda *arguments, **more: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             rgan_train(*arguments)
     assert (result()["status"], result()["iteration"]) == ("running", 9)

@@ -17,9 +17,9 @@ from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import config_dir, validate
 from rgan_bench.errors import UserError
 from rgan_bench.gan.networks import build_networks
-from rgan_bench.runs import checkpoint
-from rgan_bench.runs.checkpoint import KEYS, last_checkpoint, load_checkpoint, load_generator, save_checkpoint
-from rgan_bench.runs.experiment import run_experiment
+from rgan_bench.run import checkpoint
+from rgan_bench.run.checkpoint import KEYS, last_checkpoint, load_checkpoint, load_generator, save_checkpoint
+from rgan_bench.run.experiment import run_experiment
 from rgan_bench.scoring.protocol import Protocol, ScoreHistory
 from rgan_bench.training.state import TrainState
 from tests.conftest import TINY
@@ -163,7 +163,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(content: dict, tmp_path: Path) ->
     path = tmp_path / "a.pt"
     save_checkpoint(path, content)
     code = (
-        "import resource, signal, torch, sys; from pathlib import Path; from rgan_bench.runs.checkpoint import *\n"
+        "import resource, signal, torch, sys; from pathlib import Path; from rgan_bench.run.checkpoint import *\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999))\n"
         "try: save_checkpoint(Path(sys.argv[1]), {'iteration': 9, 'x': torch.zeros(10**6)})\n"
         "except OSError as error: print(error)"

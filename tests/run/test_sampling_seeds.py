@@ -12,9 +12,9 @@ import torch
 from rgan_bench.cli import fid as fid_cli
 from rgan_bench.cli import train as cli
 from rgan_bench.config.schema import Config
-from rgan_bench.runs.experiment import Experiment, run_experiment
-from rgan_bench.runs.judge import judge
-from rgan_bench.runs.standing import answer
+from rgan_bench.run.experiment import Experiment, run_experiment
+from rgan_bench.run.judge import judge
+from rgan_bench.run.standing import answer
 from rgan_bench.scoring.protocol import Measured, Protocol, ScoreHistory
 from rgan_bench.scoring.scorer import Scorer
 from tests.conftest import TINY

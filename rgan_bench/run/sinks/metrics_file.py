@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from rgan_bench.runs.folder import RunFolder
-from rgan_bench.runs.sinks import Values
+from rgan_bench.run.folder import RunFolder
+from rgan_bench.run.sinks import Values
 
 
 class MetricsFile:

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from rgan_bench.runs.stops import Stopped, StopSignals
+from rgan_bench.run.stops import Stopped, StopSignals
 
 ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 

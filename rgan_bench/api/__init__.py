@@ -1,0 +1,1 @@
+"""What the commands do, for Python: values instead of printed text, exceptions instead of exit statuses."""

@@ -1,0 +1,1 @@
+"""The runs that lie in folders: found, described, cleaned up."""
