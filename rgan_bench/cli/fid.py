@@ -3,20 +3,20 @@
 import argparse
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from rgan_bench import register
-from rgan_bench.cli.fid_bench import Bench, attempt, is_checkpoint, is_run_folder, no_periodic, reference
-from rgan_bench.cli.fid_rows import print_table
-from rgan_bench.config.ranges import CHECKS
+from rgan_bench.api.bench import Bench, failure
+from rgan_bench.api.options import GENERATORS, Options, check, check_path, named
+from rgan_bench.api.rows import print_table
+from rgan_bench.cli.arguments import add_version
 from rgan_bench.config.schema import FAMILIES
+from rgan_bench.console import say
 from rgan_bench.errors import UserError, shown_as_one_line
 from rgan_bench.plugins import load_plugins
 from rgan_bench.scoring.fid_json import Row
 from rgan_bench.streams import prepare_streams
-
-# Options that say how generators are sampled.
-GENERATORS = ("num_samples", "batch_norm", "sampling_seeds")
 
 
 def main() -> None:
@@ -50,18 +50,33 @@ def parser() -> argparse.ArgumentParser:
     add("--batch-size", type=int, metavar="N", help="images drawn at a time")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     add("--json", action="store_true", help="print one JSON list, and nothing else, on stdout; errors are entries too")
+    add_version(parser)
     return parser
 
 
 def run(arguments: argparse.Namespace) -> None:
     load_plugins(filter(None, arguments.plugins.split(",")))
-    check(arguments)
+    for option in ("features", "metrics"):
+        if getattr(arguments, option) is not None:
+            setattr(arguments, option, getattr(arguments, option).split(","))
+    options = Options(**{each.name: getattr(arguments, each.name) for each in fields(Options)})
+    check(options)
     if arguments.write_real_stats is not None:
-        Bench(arguments).write_real_statistics(arguments.write_real_stats)
+        check_writing(arguments)
+        Bench(options).write_real_statistics(arguments.write_real_stats)
         return
+    if not arguments.paths:
+        raise UserError("PATH: name what to score: a checkpoint, a run folder, or images")
     # What can be seen to be wrong is said before the long work starts; the other paths are scored all the same.
-    refused = {path: found for path in arguments.paths if (found := attempt(path, check_path, path, arguments))}
-    bench = Bench(arguments) if set(arguments.paths) - set(refused) else None
+    refused: dict[Path, list[Row]] = {}
+    for path in arguments.paths:
+        try:
+            check_path(path, options)
+        except Exception as error:
+            refused[path] = failure(path, error)
+    if set(arguments.paths) - set(refused) and "torch" not in sys.modules:
+        say("rgan-fid: loading PyTorch")
+    bench = Bench(options) if set(arguments.paths) - set(refused) else None
     rows: list[Row] = []
     for path in arguments.paths:
         rows += bench.rows(path) if bench is not None and path not in refused else refused[path]
@@ -73,69 +88,16 @@ def run(arguments: argparse.Namespace) -> None:
         sys.exit(2)
 
 
-def check(arguments: argparse.Namespace) -> None:
-    """The ranges of `rgan-train`'s fid keys, that the real images are there, and what options mean together."""
-    lists = ("features", "metrics")
-    for option in lists:
-        if getattr(arguments, option) is not None:
-            setattr(arguments, option, getattr(arguments, option).split(","))
-    for option in (*lists, "num_samples", "num_real", "batch_size", "sampling_seeds", "device"):
-        value = getattr(arguments, option)
-        complaint = CHECKS["device" if option == "device" else f"fid.{option}"](value) if value is not None else None
-        if complaint:
-            shown = ",".join(value) if option in lists else value
-            raise UserError(f"--{option.replace('_', '-')} {shown}: {complaint}")
-    reference(arguments.data)
-    if arguments.write_real_stats is not None:
-        check_writing(arguments)
-    elif not arguments.paths:
-        raise UserError("PATH: name what to score: a checkpoint, a run folder, or images")
-    for option in ("data", "num_real"):
-        if arguments.real_stats is not None and getattr(arguments, option) is not None:
-            raise UserError(
-                f"--real-stats {arguments.real_stats}: stands in place of real images; leave out "
-                f"--{option.replace('_', '-')}"
-            )
-
-
 def check_writing(arguments: argparse.Namespace) -> None:
     what = f"--write-real-stats {arguments.write_real_stats}"
     if arguments.data is None or len(arguments.features or []) != 1:
         raise UserError(f"{what}: of which images and features? Add --data D and --features F, one of each")
     for option in ("paths", "all", "ema", *GENERATORS, "metrics", "real_stats", "json"):
         if getattr(arguments, option):
-            name = "PATH" if option == "paths" else f"--{option.replace('_', '-')}"
-            raise UserError(f"{what}: nothing is scored then; leave out {name}")
+            raise UserError(
+                f"{what}: nothing is scored then; leave out {'PATH' if option == 'paths' else named(option)}"
+            )
     if arguments.write_real_stats.suffix != ".npz":
         raise UserError(f"{what}: its name must end in .npz, by which other tools know such a file")
     if arguments.write_real_stats.exists() or not arguments.write_real_stats.absolute().parent.is_dir():
         raise UserError(f"{what}: is there already, or its folder is not; choose another name")
-
-
-def check_path(path: Path, arguments: argparse.Namespace) -> list[Row]:
-    """That there is something, that it can be scored, and that no option is without a meaning for it.
-
-    Raises:
-        OSError, UserError: there is not.
-    """
-    if not path.exists():
-        raise UserError(f"{path}: there is no such file or folder")
-    if is_run_folder(path):
-        folder = path / "checkpoints"
-        if arguments.all and not any(folder.glob("iter_*.pt")):
-            raise no_periodic(path)
-        if not arguments.all and not any((folder / name).exists() for name in ("last.pt", "previous.pt")):
-            raise UserError(f"{folder / 'last.pt'}: there is no such checkpoint")
-    elif not is_checkpoint(path):
-        if arguments.data is None and arguments.real_stats is None:
-            raise UserError(
-                f"{path}: neither a checkpoint (.pt) nor a run folder; to score it as images, "
-                "name the real ones with --data"
-            )
-        for option in (*GENERATORS, "ema"):
-            if getattr(arguments, option) not in (None, False):
-                raise UserError(
-                    f"{path}: holds images, and all of them are scored as they are; leave out "
-                    f"--{option.replace('_', '-')}, which is for generators"
-                )
-    return []

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rgan_bench.cli.arguments import add_version
 from rgan_bench.config.validate import root_defaults
 from rgan_bench.errors import UserError, shown_as_one_line
 from rgan_bench.files import reason
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add("--keep-outliers", action="store_true", help="keep the 134 photos that the paper's author left out by hand")
     add("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="threads (default: all cores)")
     add("--format", choices=("png", "jpeg"), default="png", help="jpeg is what the author stored (default: png)")
+    add_version(parser)
     return parser
 
 

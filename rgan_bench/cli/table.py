@@ -10,16 +10,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from rgan_bench.api.tables import FORMATS, KINDS, claims_as, find, render, tables_of
+from rgan_bench.cli.arguments import add_version
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
 from rgan_bench.run.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
 
 if TYPE_CHECKING:
     from rgan_bench.report.cells import Table
-    from rgan_bench.report.runs import Run
 
-KINDS = ("auto", "table1", "table2", "table3", "sweep")
-FORMATS = ("markdown", "csv", "latex", "tabular", "html", "json")
 ASCII = {"±": "+-", "−": "-", "—": "-", "…": "...", "×": "x", "→": "->"}
 
 
@@ -55,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--watch", type=seconds, nargs="?", const=30.0, metavar="SECONDS",
         help="renew --out (and --figures) so often, while runs go on, until Ctrl-C (default: 30)")  # fmt: skip
+    add_version(parser)
     return parser
 
 
@@ -95,33 +95,13 @@ def watch(arguments: argparse.Namespace) -> NoReturn:
 def once(arguments: argparse.Namespace) -> None:
     from rgan_bench.report.cells import runs_shown
     from rgan_bench.report.parts import printable
-    from rgan_bench.report.protocols import score_names
-    from rgan_bench.report.reading import find_runs
-    from rgan_bench.report.tables import make_tables
 
-    runs = find_runs(arguments.outputs, say)
     scores = [name for name in arguments.score.split(",") if name]
-    known = score_names(runs)
-    for name in scores:
-        if name not in known:
-            raise UserError(
-                f"--score {name}: none of the {len(runs)} runs has it; they have {', '.join(known) or 'none'}"
-            )
+    runs = find(arguments.outputs, scores, say)
     if arguments.claims:
-        from rgan_bench.report.claims.checks import claims_of
-        from rgan_bench.report.claims.claim import claims_data, claims_text
-
-        if arguments.format not in ("markdown", "json"):
-            raise UserError(f"--claims --format {arguments.format}: claims are written as markdown or json")
-        found = claims_of(runs, scores[0] if scores else None)
-        as_json = json.dumps(claims_data(found), indent=2) + "\n"
-        put(as_json if arguments.format == "json" else claims_text(found), arguments)
+        put(claims_as(runs, scores, arguments.format), arguments)
         return
-    tables = make_tables(runs, arguments.table, scores)
-    if not tables:
-        raise UserError(
-            f"--table {arguments.table}: none of the {len(runs)} runs belongs there; --table sweep takes any"
-        )
+    tables = tables_of(runs, arguments.table, scores)
     text = render(tables, arguments.format, runs)
     if arguments.figures is not None:
         draw(tables, arguments.figures)
@@ -147,21 +127,6 @@ def put(text: str, arguments: argparse.Namespace) -> None:
         raise UserError(
             f"--out {printable(arguments.out)}: cannot be written ({printable(one_line(error))})"
         ) from error
-
-
-def render(tables: list["Table"], form: str, runs: list["Run"]) -> str:
-    if form == "html":
-        from rgan_bench.report.claims.checks import claims_of
-        from rgan_bench.report.page import page
-
-        return page(tables, claims_of(runs))
-    from rgan_bench.report import latex, writers
-
-    writer = {
-        "markdown": writers.markdown, "csv": writers.csv_text, "latex": latex.latex, "tabular": latex.tabulars,
-        "json": writers.json_text,
-    }  # fmt: skip
-    return writer[form](tables)
 
 
 def draw(tables: list["Table"], folder: Path) -> None:

@@ -7,35 +7,32 @@ import sys
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import hydra
-from hydra.core.config_store import ConfigStore
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from rgan_bench import register
-from rgan_bench.cli.hydra_help import let_lazy_help_pass
-from rgan_bench.config.validate import (
-    config_dir,
-    group_node,
-    keys_below,
-    not_a_value,
-    unknown_key,
-    unknown_option,
-    validate,
+from rgan_bench.api.compose import (
+    check_arguments,
+    command,
+    explain,
+    hydra_files,
+    open_the_door,
+    refuse_a_sweep,
 )
-from rgan_bench.console import score_label
+from rgan_bench.cli.arguments import VERSION, for_hydra
+from rgan_bench.cli.hydra_help import let_lazy_help_pass
+from rgan_bench.config.validate import config_dir, validate
+from rgan_bench.console import say, score_label, speak_as, tell
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
 from rgan_bench.locks import Busy
-from rgan_bench.plugins import load_plugins
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.run.outcome import print_outcome
-from rgan_bench.run.standing import Answer, answer
+from rgan_bench.run.standing import Answer, answer, refuse_the_past
 from rgan_bench.run.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
 from rgan_bench.sweeps.outcomes import Outcome, Sweep, exit_status, outcome_of, print_sweep
@@ -43,9 +40,6 @@ from rgan_bench.sweeps.plan import WatchSweep
 
 EXIT_DIVERGED = 3
 EXIT_NOT_SCORED = 4
-
-# For the help text: what there is, plugins' things among them.
-OmegaConf.register_new_resolver("names", lambda kind: ", ".join(register.names(kind)), replace=True)
 
 
 def main() -> None:
@@ -69,16 +63,23 @@ def main() -> None:
     WatchSweep.on_start = sweeps.append
     with shown_as_one_line("rgan-train", full=full):
         try:
+            if "--version" in sys.argv[1:]:
+                print(VERSION)
+                return
             check_arguments(sys.argv[1:])
+            flags = [flag for action in get_args_parser()._actions for flag in action.option_strings]
+            sys.argv[1:] = for_hydra(sys.argv[1:], flags)
             open_the_door(sys.argv[1:])
             app()
         except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(explain(error)) from error
+            raise UserError(explain(error, sys.argv[1:])) from error
         except Exception as error:
             # Before our part begins, an exception of any other kind is Hydra stumbling over what it was given.
             if begun or isinstance(error, UserError):
                 raise
-            raise UserError(f"{shlex.join(sys.argv[1:])}: Hydra fails on this ({explain(error)})") from error
+            raise UserError(
+                f"{shlex.join(sys.argv[1:])}: Hydra fails on this ({explain(error, sys.argv[1:])})"
+            ) from error
         finally:
             if not full:
                 del os.environ["HYDRA_FULL_ERROR"]
@@ -87,34 +88,6 @@ def main() -> None:
         print_sweep(outcomes)
         sys.exit(exit_status(outcomes))
     sys.exit(max((outcome.exit_status for outcome in done), default=0))
-
-
-def check_arguments(arguments: list[str]) -> None:
-    """What Hydra takes and this app cannot heed."""
-    for argument in arguments:
-        if re.match(r"[+~]*hydra\.(run\.dir|output_subdir)\b", argument):
-            raise UserError(
-                f"{argument}: has no effect here; run folders are made in output_root, under names of their own"
-            )
-
-
-def open_the_door(arguments: list[str]) -> None:
-    """Imports what `plugins=` on the command line names, before Hydra composes: their networks and data sets are then
-    options of the groups `arch` and `data`. (Plugins that only a config file names are imported when it is validated.)
-
-    Raises:
-        UserError: a plugin cannot be had.
-    """
-    wanted: list[str] = []
-    for argument in arguments:
-        if re.match(r"\+*plugins=", argument):
-            value = OverridesParser.create().parse_override(argument).value()
-            wanted = [str(name) for name in value] if isinstance(value, list) else [str(value)]
-    load_plugins(wanted)
-    for group, kind in (("arch", "network"), ("data", "dataset")):
-        for name in register.names(kind):
-            if register.plugin_of(kind, name) is not None:
-                ConfigStore.instance().store(group=group, name=name, node=group_node(group, name))
 
 
 def run_cell(composed: DictConfig) -> None:
@@ -127,7 +100,8 @@ def run_cell(composed: DictConfig) -> None:
     else:
         print(f"\n{sweep.where_it_stands(number)}", flush=True)
         try:
-            outcome = run(composed, full=False, brief=True, wait=sweep.shares_its_run(number))
+            alone = is_basic(settings.launcher._target_)
+            outcome = run(composed, full=False, brief=True, wait=sweep.shares_its_run(number), named=not alone)
         except Exception as error:  # a bug or a full device must not cost the cells to come
             traceback.print_exc()
             outcome = Outcome("failed", reason=one_line(f"{type(error).__name__}: {error}"), exit_status=1)
@@ -138,29 +112,45 @@ def run_cell(composed: DictConfig) -> None:
     sweep.record(replace(outcome, number=number, overrides=sweep.cells()[number]))
 
 
-def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = False) -> Outcome:
+def is_basic(launcher: str) -> bool:
+    """Hydra's own, which runs one cell after another."""
+    return "basic" in launcher.lower()
+
+
+def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = False, named: bool = False) -> Outcome:
     """One run, from the composed config to what became of it.
 
     Args:
         full: raise a user's mistakes instead of printing them.
         brief: one line instead of the whole outcome where there is nothing to do.
         wait: for another process that trains this run.
+        named: each line begins with the run's name: others may write to the same place.
     """
     try:
+        speak_as("")  # a process that runs one cell after another
+        settings = HydraConfig.get()
+        if settings.mode != RunMode.MULTIRUN:
+            refuse_a_sweep(settings.sweeper.params, settings.overrides.task)
         config = validate(composed)
         folder = RunFolder.of(config)
+        speak_as(folder.path.name if named else "")
         known = answer(folder, config)
         if known:
-            return tell(known, folder, brief=brief)
+            return retell(known, folder, brief=brief)
+        refuse_the_past(folder, config)
+        if "torch" not in sys.modules:
+            say(f"{folder.path}: loading PyTorch")
 
         from rgan_bench.run.experiment import run_experiment  # imports torch, so only now
 
         interrupts_raise()
-        result = run_experiment(config, hydra_files(composed), command(), wait=wait)
+        overrides = list(settings.overrides.task)
+        files = hydra_files(composed, settings, overrides)
+        result = run_experiment(config, files, command(overrides), wait=wait)
         if result is None:
             known = answer(folder, config)
             assert known is not None, folder.path  # it was there a moment ago
-            return tell(known, folder, brief=True)
+            return retell(known, folder, brief=True)
     except Busy as error:
         if full:
             raise
@@ -187,54 +177,20 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = F
     return outcome_of(result, folder.path)
 
 
-def tell(known: Answer, folder: RunFolder, *, brief: bool) -> Outcome:
+def retell(known: Answer, folder: RunFolder, *, brief: bool) -> Outcome:
     """Prints, and gives as an outcome, what a run answers already."""
     scores = {score_label(name, protocol): value for name, (protocol, value) in known.scores.items()}
     if known.stands_at > known.iteration:
         shown = "".join(f"; {name} {value:.4g} then" for name, value in scores.items())
-        print(f"{folder.path}: already past {known.iteration:,}, at {known.stands_at:,}{shown}")
+        tell(f"{folder.path}: already past {known.iteration:,}, at {known.stands_at:,}{shown}")
     else:
-        print(f"{folder.path}: already finished at {known.iteration:,}; more train.iterations would train on")
+        tell(f"{folder.path}: already finished at {known.iteration:,}; more train.iterations would train on")
         if not brief:
             print_outcome(known.result, folder)
+    if known.unscored and not brief:
+        missing = ", ".join(f"{iteration:,}" for iteration in known.unscored[:3]) + ", …" * (len(known.unscored) > 3)
+        tell(
+            f"fid.every: on the way it was not scored at {missing}, and will not be now; rgan-fid {folder.path} --all "
+            "scores the checkpoints that are kept"
+        )
     return Outcome("already finished", str(folder.path), known.iteration, scores)
-
-
-def command() -> str:
-    """That makes this run: in a sweep, of the cell alone."""
-    return shlex.join(["rgan-train", *HydraConfig.get().overrides.task])
-
-
-def hydra_files(composed: DictConfig) -> dict[str, str]:
-    """What Hydra itself would have put into the run folder's .hydra."""
-    settings = HydraConfig.get()
-    return {
-        "config.yaml": OmegaConf.to_yaml(composed),
-        "overrides.yaml": OmegaConf.to_yaml(settings.overrides.task),
-        "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": settings})),
-    }
-
-
-def explain(error: Exception) -> str:
-    """Hydra's and OmegaConf's complaints in one line with value and remedy."""
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
-        group, _, option = error.missing_cfg_file.rpartition("/")
-        return unknown_option(group, option, error.options)
-    if isinstance(error, OverrideParseException):
-        reason = one_line(str(error.__cause__ or error).split("\n")[0])
-        return f"{error.override}: not an override ({reason}); write KEY=VALUE, or quote what the shell would change"
-    could_not = re.search(r"Could not override '([^']+)'", str(error))
-    if could_not:
-        return unknown_key(could_not[1], value_on_command_line(could_not[1]))
-    merging = re.search(r"Error merging override ([^=]+)=(.*)", str(error))
-    if merging and keys_below(merging[1]):
-        return not_a_value(merging[1], merging[2])
-    return re.sub(r" ?Set the environment variable HYDRA_FULL_ERROR.*", "", one_line(error))
-
-
-def value_on_command_line(key: str) -> Any:
-    for argument in sys.argv[1:]:
-        name, _, value = argument.partition("=")
-        if name.lstrip("+~") == key:
-            return value
-    return None

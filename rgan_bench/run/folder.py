@@ -129,6 +129,15 @@ class RunFolder:
                 file.truncate(end)
                 raise
 
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl, without any that is none."""
+        lines = self.metrics.read_text(errors="replace").splitlines() if self.metrics.exists() else []
+        found = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return [each for each in found if isinstance(each, dict)]
+
     def flush_metrics(self) -> None:
         """Onto the disk: after a power cut no line from before a checkpoint may be missing."""
         if self.metrics.exists():

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rgan_bench.console import RANK_DEFICIENT, print_block, score_label
+from rgan_bench.console import RANK_DEFICIENT, print_block, score_label, tell
 from rgan_bench.run.folder import RunFolder
 
 BARS = {"se_over_subsets": "standard error over subsets", "sd_over_splits": "SD over splits"}
@@ -24,7 +24,7 @@ def print_outcome(result: dict[str, Any], folder: RunFolder) -> None:
     rows.append(("result", str(folder.result)))
     print_block(rows)
     if any(protocol["rank_deficient"] for protocol in result["protocol"].values()):
-        print(RANK_DEFICIENT)
+        tell(RANK_DEFICIENT)
 
 
 def error_bar(entry: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from rgan_bench.config.schema import Config
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.run.folder import RunFolder
+from rgan_bench.run.standing import has_come_further
 from rgan_bench.run.store import CheckpointStore
 from rgan_bench.training.state import TrainState
 
@@ -33,13 +34,8 @@ def resume(state: TrainState, store: CheckpointStore, folder: RunFolder, data: I
         raise UserError(
             f"{path}: does not fit this run ({one_line(error)[:200]}); move it away to start anew"
         ) from error
-    asked = config.train.iterations
-    if state.iteration > asked:
-        raise UserError(
-            f"train.iterations={asked}: the run in {folder.path} has come to {state.iteration:,} already, and was not "
-            f"scored after {asked:,} as is asked for; ask for {state.iteration} or more, or score a checkpoint of "
-            f"then, if there is one: rgan-fid {store.periodic_path(asked)}"
-        )
+    if state.iteration > config.train.iterations:
+        raise UserError(has_come_further(folder, state.iteration, config.train.iterations))
     return True
 
 

@@ -2,12 +2,13 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rgan_bench import register
 from rgan_bench.config.schema import Config, FidConfig
+from rgan_bench.errors import UserError
 from rgan_bench.files import digest, is_folder, listing_digest
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.scoring.protocol import INCEPTION_WEIGHTS, metrics_of
@@ -22,12 +23,14 @@ class Answer:
         stands_at: the iteration that the run has come to.
         iteration: that was asked for.
         scores: name → (protocol, value after exactly that iteration), of all that the config asks for.
+        unscored: iterations on the way at which it was not scored though the config would have it.
     """
 
     result: dict[str, Any]
     stands_at: int
     iteration: int
     scores: dict[str, tuple[dict[str, Any], float]]
+    unscored: list[int] = field(default_factory=list)
 
 
 def answer(folder: RunFolder, config: Config) -> Answer | None:
@@ -46,7 +49,42 @@ def answer(folder: RunFolder, config: Config) -> Answer | None:
         scores = {} if config.fid.every is None else wanted_scores(result, config.fid, iteration, generators)
     except (AttributeError, IndexError, KeyError, OSError, TypeError, ValueError):
         return None
-    return None if scores is None else Answer(result, stands_at, iteration, scores)
+    return None if scores is None else Answer(result, stands_at, iteration, scores, _unscored(result, config, scores))
+
+
+def refuse_the_past(folder: RunFolder, config: Config) -> None:
+    """Where `answer` is none because the finished run was not scored after so few iterations: it cannot be any more.
+
+    Raises:
+        UserError: that is so.
+    """
+    result = folder.read_result() or {}
+    reached = result.get("iteration")
+    if result.get("status") == "finished" and isinstance(reached, int) and reached > config.train.iterations:
+        raise UserError(has_come_further(folder, reached, config.train.iterations))
+
+
+def has_come_further(folder: RunFolder, reached: int, asked: int) -> str:
+    """What to do about a run that has come to `reached` iterations, when fewer are asked for."""
+    start = (
+        f"train.iterations={asked}: the run in {folder.path} has come to {reached:,} already, and was not scored after "
+        f"{asked:,} as is asked for; "
+    )
+    checkpoint = folder.checkpoints / f"iter_{asked:06d}.pt"
+    if checkpoint.exists():
+        return f"{start}to score what it was then: rgan-fid {checkpoint}"
+    return (
+        f"{start}there is no checkpoint of then; ask for {reached} or more, or train that run anew elsewhere with "
+        "output_root=PLACE"
+    )
+
+
+def _unscored(result: dict[str, Any], config: Config, scores: dict[str, tuple[dict[str, Any], float]]) -> list[int]:
+    if config.fid.every is None or config.fid.every >= config.train.iterations:
+        return []
+    told = {name: {at for at, _ in result["scores"][name]["history"]} for name in scores if name in result["scores"]}
+    wanted = range(config.fid.every, config.train.iterations, config.fid.every)
+    return [at for at in wanted if any(at not in known for known in told.values())]
 
 
 def wanted_scores(

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
@@ -54,7 +55,9 @@ class StopSignals:
         self._breaking_off = False
 
     def __enter__(self) -> "StopSignals":
-        heard = [number for number in self.SIGNALS if not _ignored_hangup(number)]
+        # In another thread than the main one, Python lets nobody listen to signals.
+        listens = threading.current_thread() is threading.main_thread()
+        heard = [number for number in self.SIGNALS if not _ignored_hangup(number)] if listens else []
         self.previous = {number: signal.signal(number, self._receive) for number in heard}
         return self
 

@@ -22,6 +22,12 @@ def introduction(config: Config, parts: Parts, folder: RunFolder) -> list[tuple[
     networks = f"{arch.name}, width {arch.width}: generator {generator}, discriminator {discriminator} parameters"
     adam = f"Adam, lr {optim.lr:g}, betas ({optim.betas[0]:g}, {optim.betas[1]:g}), n_d {optim.n_d}"
     start = f"from iteration {state.iteration:,} " if state.iteration else ""
+    training = f"{start}to iteration {train.iterations:,}"
+    if state.iteration == train.iterations:
+        training = (
+            f"none, iteration {state.iteration:,} is reached; scores that are missing there (those of checkpoints on "
+            f"the way: rgan-fid {folder.path} --all)"
+        )
     return [
         ("data", f"{data.name}: {data.content}{skipped} ({data.source})"),
         ("networks", networks),
@@ -29,5 +35,5 @@ def introduction(config: Config, parts: Parts, folder: RunFolder) -> list[tuple[
         ("optimizer", f"{adam}, batch {train.batch_size}"),
         ("device", device_title(device)),
         ("run folder", str(folder.path)),
-        ("training", f"{start}to iteration {train.iterations:,}"),
+        ("training", training),
     ]

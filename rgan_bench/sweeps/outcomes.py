@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rgan_bench.console import score_label
+from rgan_bench.console import duration, score_label
 from rgan_bench.files import write_text_atomically
 
 GOOD = ("finished", "already finished")
@@ -117,10 +117,3 @@ def exit_status(outcomes: list[Outcome]) -> int:
     """0 where every cell is finished, that of an interrupt if there was one, else 1."""
     interrupts = [outcome.exit_status for outcome in outcomes if outcome.status == "interrupted"]
     return max(interrupts) if interrupts else int(any(outcome.status not in GOOD for outcome in outcomes))
-
-
-def duration(seconds: float) -> str:
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

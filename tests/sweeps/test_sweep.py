@@ -18,11 +18,12 @@ from omegaconf import OmegaConf
 from rgan_bench.cli import train as cli
 from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import config_dir, validate
+from rgan_bench.console import duration
 from rgan_bench.errors import UserError
 from rgan_bench.locks import Busy, held
 from rgan_bench.run import experiment
 from rgan_bench.run.standing import Answer
-from rgan_bench.sweeps.outcomes import Outcome, Sweep, duration, exit_status
+from rgan_bench.sweeps.outcomes import Outcome, Sweep, exit_status
 from rgan_bench.sweeps.plan import differences, expand
 from tests.conftest import TINY
 

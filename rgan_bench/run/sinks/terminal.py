@@ -24,7 +24,7 @@ class Terminal:
     def images(self, iteration: int, path: Path) -> None: ...
 
     def scores(self, iteration: int, values: Values) -> None:
-        self.progress.note({name: value for name, value in values.items() if value is not None}, at_once=True)
+        self.progress.scores({name: value for name, value in values.items() if value is not None})
 
     def save(self) -> None: ...
 
