@@ -29,10 +29,11 @@ def score(*paths: str | Path, plugins: Iterable[str] = (), quiet: bool = False, 
     Raises:
         UserError: something cannot be scored; nothing is kept of the others.
     """
-    try:
-        wanted = Options(**options)
-    except TypeError as error:
-        raise UserError(f"score: {error}; one of: {', '.join(Options.__dataclass_fields__)}") from error
+    known = Options.__dataclass_fields__
+    for name in options:
+        if name not in known:
+            raise UserError(f"{name}: no option of rgan-fid; one of: {', '.join(known)}")
+    wanted = Options(**options)
     if wanted.real_stats is not None:
         wanted.real_stats = Path(wanted.real_stats)
     if not paths:
