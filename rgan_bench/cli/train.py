@@ -139,7 +139,7 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = F
             return retell(known, folder, brief=brief)
         refuse_the_past(folder, config)
         if "torch" not in sys.modules:
-            say(f"{folder.path}: loading PyTorch")
+            say("loading PyTorch" if named else f"{folder.path}: loading PyTorch")
 
         from rgan_bench.run.experiment import run_experiment  # imports torch, so only now
 

@@ -19,10 +19,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rgan_bench.config.schema import FidConfig
 from rgan_bench.config.validate import leaves, validate
+from rgan_bench.console import say
 from rgan_bench.errors import UserError, one_line, show
 from rgan_bench.locks import Busy, held
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.sweeps.outcomes import Sweep
+
+
+MANY = 10  # cells that take more than a moment to compose
 
 
 class WatchSweep(Callback):
@@ -50,6 +54,8 @@ class WatchSweep(Callback):
         """
         sweep = Sweep(Path(config.hydra.sweep.dir))
         batch = expand(config)
+        if len(batch) >= MANY:
+            say(f"{len(batch)} cells: looking through them before the first one runs")
         folders = plan_folders(config, batch)
         try:
             sweep.folder.mkdir(parents=True, exist_ok=True)
