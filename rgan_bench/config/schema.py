@@ -137,6 +137,7 @@ class Config:
     accelerate: str = MISSING
     seed: int = MISSING
     device: str = MISSING
+    devices: int = MISSING
     output_root: str = MISSING
 
     @property

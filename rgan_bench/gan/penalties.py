@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rgan_bench import register
+from rgan_bench import ranks, register
 from rgan_bench.config.combinations import as_list, own_weights, parts_of
 from rgan_bench.register import penalty
 
@@ -68,12 +68,12 @@ def no_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor, u: Tensor) 
 # Gulrajani et al. 2017, arXiv 1704.00028.
 @penalty("gp", points=("mixed",), norm="l2", shape="centered", reduce="mean", weight=10.0)
 def gradient_penalty(gradient: Tensor, *, norm: str, shape: str, reduce: str) -> Tensor:
-    """reduce(shape(norm(∇C))), of the gradient [B, C, H, W] at one kind of points."""
+    """reduce(shape(norm(∇C))), of the gradient [B, C, H, W] at one kind of points; reduced over all ranks."""
     if norm == "l2" and shape in ("square", "half_square"):  # smooth where the gradient is zero, which a norm is not
         squared = gradient.flatten(1).square().sum(dim=1)
-        reduced = REDUCTIONS[reduce](squared)
+        reduced = REDUCTIONS[reduce](ranks.everywhere(squared))
         return reduced / 2 if shape == "half_square" else reduced
-    return REDUCTIONS[reduce](SHAPES[shape](NORMS[norm](gradient)))
+    return REDUCTIONS[reduce](ranks.everywhere(SHAPES[shape](NORMS[norm](gradient))))
 
 
 @penalty("ar1r2", weight=1000.0, needs=("logits", "noise"), first_order=True)
@@ -101,7 +101,7 @@ def lecam(
         memory: r̄, f̄, and 1 once they have been set; zeros before the first step.
     """
     with torch.no_grad():
-        means = torch.stack([logits["real"].mean(), logits["fake"].mean()]).to(memory)
+        means = torch.stack([ranks.everywhere(logits[name]).mean() for name in ("real", "fake")]).to(memory)
         memory[:2] = torch.lerp(means, memory[:2], 0.99 * memory[2])
         memory[2:].fill_(1.0)  # a number assigned would be copied from the host, which a CUDA graph cannot hold
     of_reals = F.relu(logits["real"] - memory[1]).square().mean()
@@ -213,8 +213,9 @@ class Given:
         found = register.get("penalty", one.name)
         if not one.points:
             value: Tensor = found(self.discriminator, self.images["real"], self.images["fake"], self.u, **self.of(one))
-            return value
+            return ranks.mean(value)
         values = [found(self.gradient(point), **one.parts) for point in one.points]
+        values = values if one.parts else list(map(ranks.mean, values))  # a plugin's has reduced its rows alone
         return values[0] if len(values) == 1 else torch.stack(values).sum()
 
     def of(self, one: Weighted) -> dict[str, Any]:
@@ -252,7 +253,7 @@ class Given:
         real, fake = self.images["real"], self.images["fake"]
         if point == "mixed":
             return self.u * real + (1 - self.u) * fake
-        return real + 0.5 * real.std() * self.known(self.noise, point, "noise")
+        return real + 0.5 * ranks.everywhere(real.detach()).std() * self.known(self.noise, point, "noise")
 
 
 def get_penalties(names: str | Sequence[str], weights: Any = None, **parts: Any) -> Penalties:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
+from rgan_bench import ranks
 from rgan_bench.gan.losses import Loss
 
 Metrics = dict[str, Tensor]
@@ -30,14 +31,16 @@ def discriminator_step(
         fake = pack(state.generator(z), state.discriminator.pac)
     real, fake = loss.penalty.watch(real, fake)
     real_logits, fake_logits = state.discriminator(real), state.discriminator(fake)
-    value = loss.discriminator(real_logits, fake_logits)
     logits = {"real": real_logits, "fake": fake_logits}
+    real_logits, fake_logits = map(ranks.everywhere, (real_logits, fake_logits))
+    value = loss.discriminator(real_logits, fake_logits)
     penalty = loss.penalty(state.discriminator, real, fake, u, logits=logits, noise=noise, memory=state.memory)
     penalised = value + penalty
     state.discriminator_optimizer.zero_grad(set_to_none=True)
     # Images that the penalty watches need no gradient of the whole.
     watched = real.requires_grad or fake.requires_grad
     penalised.backward(inputs=list(state.discriminator.parameters()) if watched else None)
+    ranks.add_gradients(state.discriminator.parameters())
     state.discriminator_optimizer.step()
     return {
         "loss/discriminator": value.detach(),
@@ -59,9 +62,12 @@ def generator_step(state: Any, loss: Loss, real: Tensor | None, z: Tensor) -> Me
     fake_logits = state.discriminator(pack(state.generator(z), state.discriminator.pac))
     with torch.no_grad():  # the generator does not reach the logits of reals: no graph is needed
         real_logits = None if real is None else state.discriminator(real)
-    value = loss.generator(real_logits, fake_logits)
+    if real_logits is not None:
+        real_logits = ranks.everywhere(real_logits)
+    value = loss.generator(real_logits, ranks.everywhere(fake_logits))
     state.generator_optimizer.zero_grad(set_to_none=True)
     value.backward(inputs=list(state.generator.parameters()))  # spares the discriminator's weight gradients
+    ranks.add_gradients(state.generator.parameters())
     state.generator_optimizer.step()
     return {"loss/generator": value.detach(), "gradient_norm/generator": gradient_norm(state.generator)}
 

@@ -1,14 +1,17 @@
 """The life of a run, from its config to its result.json."""
 
+import contextlib
 import math
 from typing import Any
 
+from rgan_bench import ranks
 from rgan_bench.config.schema import Config
 from rgan_bench.console import Progress, print_block, say
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.gan.steps import Metrics
 from rgan_bench.plugins import load_plugins
 from rgan_bench.run.clock import Clock
+from rgan_bench.run.crew import agree, crew, tell_state
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.run.grids import draw_grid
 from rgan_bench.run.health import Tolerated, not_finite
@@ -48,11 +51,18 @@ def run_experiment(
         UserError: something is wrong with the input. A folder that did not exist is then not made.
         Busy: another process trains this run, and `wait` is not set.
     """
+    with crew(config):
+        return _live(config, hydra_files, command, wait)
+
+
+def _live(config: Config, hydra_files: dict[str, str] | None, command: str | None, wait: bool) -> dict[str, Any] | None:
     experiment = Experiment(config, command)
     folder = experiment.folder
     folder.create()
+    ranks.from_first(None)  # the others may begin: what must be downloaded is there
     with folder.held(say, wait=wait):
         if answer(folder, config):
+            tell_state(None)
             return None
         experiment.resume()
         with folder.writing():
@@ -60,6 +70,7 @@ def run_experiment(
             folder.write_plugins(load_plugins(config.plugins))
             folder.trim_metrics(experiment.state.iteration)
         print_block(introduction(config, experiment.parts, folder))
+        tell_state(experiment.state)
         try:
             return experiment.run()
         except Exception as error:
@@ -126,19 +137,21 @@ class Experiment:
         state, train_config = self.state, self.config.train
         ends_by_diverging = train_config.on_divergence == "stop"
         if self.not_finite and ends_by_diverging:
+            agree(self.stop, ended=True)
             return "diverged"
         try:
             self.draw()
             self.attend()
+            self.heed()
             for measured in train(state, self.parts.data, self.config, self.parts.accelerator):
                 self.progress.step()
                 if self.timetable.anything(state.iteration) or self.stop.received is not None:
                     self.look(measured)
                     if self.not_finite and ends_by_diverging:
+                        agree(self.stop, ended=True)
                         return "diverged"
                     self.attend()
-                if self.stop.received is not None and state.iteration < train_config.iterations:
-                    raise Stopped
+                self.heed()
         except Stopped:
             say("stopping: saving first; a second Ctrl-C leaves at once")
             return "interrupted"
@@ -170,8 +183,10 @@ class Experiment:
         """
         iteration = self.state.iteration
         if self.parts.scorer is not None and self.timetable.due("score", iteration):
-            with self.stop.breaking_off():
+            # With several ranks a stop waits for the score, which all of them are at.
+            with self.stop.breaking_off() if ranks.world().count == 1 else contextlib.nullcontext():
                 scores = judge(self.state, self.parts.scorer, self.config.seed, self.not_finite, say)
+                ranks.from_first(None)  # no more scores
                 if scores:
                     self.sinks.scores(iteration, dict(scores))
                 if scores is not None:
@@ -179,6 +194,16 @@ class Experiment:
         if self.timetable.due("checkpoint", iteration) and iteration > 0:
             self.save(periodic=True)
         self.clock.start()
+
+    def heed(self) -> None:
+        """
+        Raises:
+            Stopped: a signal has come, to this rank or to another, and there is something left to do.
+        """
+        received = agree(self.stop)
+        if received and self.state.iteration < self.config.train.iterations:
+            self.stop.received = self.stop.received or received
+            raise Stopped
 
     def draw(self) -> None:
         """A sample grid of each generator, where it is due."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 
+from rgan_bench import ranks
 from rgan_bench.console import score_label
 from rgan_bench.errors import one_line
 from rgan_bench.scoring.protocol import ScoreHistory
@@ -78,6 +79,7 @@ def scores_of(
     broken = [name for name in not_finite if name != others[which]]
     if broken:
         raise ValueError(f"not finite: {', '.join(broken)}")
+    ranks.from_first((which, draw))  # which the other ranks help to compute
     values = scorer.score(state.generators()[which], seed, which, draw)
     if not all(map(math.isfinite, values.values())):
         raise ValueError(f"came out as {values}")

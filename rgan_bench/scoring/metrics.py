@@ -6,7 +6,7 @@ Images come as batches and leave as features: nothing is written as PNG, and fak
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,15 +92,16 @@ class Collector:
 
 
 def collect(
-    batches: Iterable[Tensor],
+    features: Iterable[Sequence[Tensor]],
     extractors: list[Extractor],
     total: int,
     keep_features: Collection[str] = (),
     classify: Collection[str] = (),
 ) -> list[Statistics]:
-    """Statistics of `total` uint8 images, which come in batches, under several extractors in one pass.
+    """Statistics of `total` images under several extractors in one pass.
 
     Args:
+        features: of each batch of images, those of each extractor.
         keep_features: names of the extractors whose features are kept, at most POOL of each.
         classify: names of those by whose classes an Inception score is wanted.
     """
@@ -109,10 +110,16 @@ def collect(
         for each in extractors
     ]
     with torch.inference_mode():
-        for images in batches:
-            for collector, extractor in zip(collectors, extractors, strict=True):
-                collector.add(extractor(images))
+        for found in features:
+            for collector, each in zip(collectors, found, strict=True):
+                collector.add(each)
         return [collector.statistics() for collector in collectors]
+
+
+def through(batches: Iterable[Tensor], extractors: list[Extractor]) -> Iterator[list[Tensor]]:
+    """uint8 images, in batches → their features under each extractor."""
+    for images in batches:
+        yield [extractor(images) for extractor in extractors]
 
 
 def statistics_of(features: Tensor, keep_features: bool = False) -> Statistics:
@@ -230,7 +237,8 @@ class RealStatistics:
 
     def compute(self, extractor: Extractor, batches: Iterable[Tensor], keep_features: bool = False) -> Statistics:
         """From `batches` of `self.batches(…)`; saved for the next run if the cache can be written."""
-        (statistics,) = collect(batches, [extractor], self.count, [extractor.features] if keep_features else [])
+        kept = [extractor.features] if keep_features else []
+        (statistics,) = collect(through(batches, [extractor]), [extractor], self.count, kept)
         # Any, since to a checker an array might be meant for np.savez's own options.
         saved: dict[str, Any] = {"mu": statistics.mu, "sigma": statistics.sigma}
         if statistics.features is not None:

@@ -1,12 +1,12 @@
 """Scores of points against a mixture of known modes: how many are found, how well, and how the rest is spread."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor
+from torch import Tensor, nn
 
 from rgan_bench.config.combinations import check_scoring
 from rgan_bench.config.schema import FidConfig
@@ -15,6 +15,7 @@ from rgan_bench.data.points import PointDataset
 from rgan_bench.errors import UserError
 from rgan_bench.rng import draw_distinct, stream
 from rgan_bench.scoring.given import GivenStatistics
+from rgan_bench.scoring.metrics import through
 from rgan_bench.scoring.protocol import Protocol
 from rgan_bench.scoring.sampling import as_they_are
 from rgan_bench.scoring.scorer import Scorer
@@ -58,10 +59,17 @@ class PointScorer(Scorer):
         """
         raise UserError(f"{images.source}: holds images, and data={self.data.name} points; choose other data")
 
-    def _distances(self, batches: Iterable[Tensor], total: int, protocols: dict[str, Protocol]) -> dict[str, float]:
+    def help(self, generator: nn.Module, seed: int, draw: int) -> None:
+        """Rank 0 needs none."""
+
+    def _fakes(self, generator: nn.Module, seed: int, draw: int) -> Iterator[list[Tensor]]:
+        return through(self._sample(generator, seed, draw), self.extractors)
+
+    def _distances(
+        self, found_in: Iterable[list[Tensor]], total: int, protocols: dict[str, Protocol]
+    ) -> dict[str, float]:
         with torch.inference_mode():
-            (network,) = self.extractors
-            fakes = torch.cat([network(batch).double().cpu() for batch in batches]).numpy()
+            fakes = torch.cat([found.double().cpu() for (found,) in found_in]).numpy()
         found, share = coverage(fakes, self.points.modes.numpy(), self.points.sd)
         count = min(TRANSPORTED, len(fakes), self.real.count or 0)
         values = {

@@ -37,6 +37,7 @@ def sample(
     batch_norm: str,
     batch_size: int,
     stored: Callable[[Tensor], Tensor] = to_uint8,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[Tensor]:
     """`count` fakes in batches, uint8 [≤ batch_size, 3, H, W], on the generator's device.
 
@@ -50,6 +51,7 @@ def sample(
         batch_size: images a forward pass. The last pass is full too, and cut: under batch statistics an image
             depends on the size of its batch.
         stored: what the generator makes → as data sets store it. Points: `as_they_are`.
+        share: (k, n): of every n batches the k-th alone, from 0.
 
     Raises:
         NotFinite: as 8 bits, NaN would look like an image. Before the batch that holds it; on a GPU, where a look at
@@ -60,12 +62,13 @@ def sample(
     # Infinite weights can saturate into images that look sound; running statistics count where they are used.
     used = [*generator.parameters(), *(generator.buffers() if batch_norm == "running" else ())]
     finite = torch.stack([torch.isfinite(tensor).all() for tensor in used]).all()
-    for index, start in enumerate(range(0, count, batch_size)):
+    batches = [*enumerate(range(0, count, batch_size))][share[0] :: share[1]]
+    for index, start in batches:
         z = torch.randn(batch_size, latent_dim, generator=stream(seed, purpose, index)).to(device)
         with borrowed(generator, batch_norm), torch.no_grad():
             values = generator(z)[: count - start]
         finite = finite & torch.isfinite(values).all()
-        last = start + batch_size >= count
+        last = index == batches[-1][0]
         if (last or device.type in READ_AT_ONCE) and not finite:
             raise NotFinite
         yield stored(values)

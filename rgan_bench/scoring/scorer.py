@@ -1,11 +1,13 @@
 """Scores a generator under the configured protocol: what `rgan-train` does on the way and `rgan-fid` afterwards."""
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from rgan_bench import ranks
 from rgan_bench.config.combinations import shown
 from rgan_bench.config.schema import FidConfig
 from rgan_bench.console import counted
@@ -14,10 +16,11 @@ from rgan_bench.errors import UserError
 from rgan_bench.scoring.extractors import Extractor, create_extractor
 from rgan_bench.scoring.extractors.weights import share
 from rgan_bench.scoring.given import GivenStatistics
-from rgan_bench.scoring.metrics import NEED_FEATURES, RealStatistics, Statistics, collect, measure
+from rgan_bench.scoring.metrics import NEED_FEATURES, RealStatistics, Statistics, collect, measure, through
 from rgan_bench.scoring.neighbours import NEIGHBOURS
 from rgan_bench.scoring.protocol import Protocol, metrics_of
-from rgan_bench.scoring.sampling import sample, to_uint8
+from rgan_bench.scoring.sampling import NotFinite, sample, to_uint8
+from rgan_bench.scoring.together import features_of_all
 
 
 class Scorer:
@@ -37,7 +40,7 @@ class Scorer:
             UserError: an extractor's weights cannot be had, more real images are asked for than there are, or there are
                 fewer than a metric needs.
         """
-        self.fid, self.data, self.say = fid, data, say
+        self.fid, self.data, self.device, self.say = fid, data, device, say
         self.real = data if isinstance(data, GivenStatistics) else self._real_images(data)
         self._check_count(fid.num_samples, f"fid.num_samples={fid.num_samples}")
         files = share(fid.features, fid.weights)
@@ -126,7 +129,25 @@ class Scorer:
         Raises:
             NotFinite: the generator's weights, or its images.
         """
-        fakes = sample(
+        return self._distances(self._fakes(generator, seed, draw), self.fid.num_samples, self.protocols(which=which))
+
+    def help(self, generator: nn.Module, seed: int, draw: int) -> None:
+        """What another rank than 0 does while rank 0 is at `score`."""
+        with torch.inference_mode(), contextlib.suppress(NotFinite):  # which rank 0 will tell
+            for _ in self._fakes(generator, seed, draw):
+                pass
+
+    def _fakes(self, generator: nn.Module, seed: int, draw: int) -> Iterator[list[Tensor]]:
+        """Features of fakes by extractor, batch by batch."""
+        world = ranks.world()
+        share = (world.number, world.count)
+        batches = counted(self._sample(generator, seed, draw, share), self.fid.num_samples // world.count, "scoring")
+        if world.count == 1:
+            return through(batches, self.extractors)
+        return features_of_all(batches, self.extractors, self.fid.num_samples, self.fid.batch_size, self.device)
+
+    def _sample(self, generator: nn.Module, seed: int, draw: int, share: tuple[int, int] = (0, 1)) -> Iterator[Tensor]:
+        return sample(
             generator,
             self.fid.num_samples,
             seed=seed,
@@ -134,9 +155,8 @@ class Scorer:
             batch_norm=self.fid.batch_norm,
             batch_size=self.fid.batch_size,
             stored=self.stored,
+            share=share,
         )
-        batches = counted(fakes, self.fid.num_samples, "scoring")
-        return self._distances(batches, self.fid.num_samples, self.protocols(which=which))
 
     def score_images(self, images: ImageDataset) -> dict[str, float]:
         """Score name → value, of images from files; their protocols are `protocols("none", len(images))`.
@@ -148,16 +168,18 @@ class Scorer:
             raise UserError(f"{images.source}: holds one image, and a score needs at least 2")
         self._check_count(len(images), f"{images.source}: {len(images)} images")
         batches = counted(images.images.split(self.fid.batch_size), len(images), "scoring")
-        return self._distances(batches, len(images), self.protocols("none", len(images)))
+        return self._distances(through(batches, self.extractors), len(images), self.protocols("none", len(images)))
 
-    def _distances(self, batches: Iterable[Tensor], total: int, protocols: dict[str, Protocol]) -> dict[str, float]:
+    def _distances(
+        self, found_in: Iterable[list[Tensor]], total: int, protocols: dict[str, Protocol]
+    ) -> dict[str, float]:
         """Every metric of every extractor, from one pass of the fakes through each."""
         wanted = {e.features: [p for p in protocols.values() if p.features == e.features] for e in self.extractors}
         metrics = {features: [protocol.metric for protocol in mine] for features, mine in wanted.items()}
         keep = [features for features in metrics if set(metrics[features]) & set(NEED_FEATURES)]
         classify = [features for features in metrics if "inception_score" in metrics[features]]
         real = {e.features: self.real_statistics(e, e.features in keep) for e in self.extractors}
-        fake = dict(zip(metrics, collect(batches, self.extractors, total, keep, classify), strict=True))
+        fake = dict(zip(metrics, collect(found_in, self.extractors, total, keep, classify), strict=True))
         found: dict[str, float] = {}
         for features, mine in wanted.items():
             values = measure(metrics[features], fake[features], real[features])

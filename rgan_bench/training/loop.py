@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from rgan_bench import ranks
 from rgan_bench.config.schema import Config
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.gan.losses import Loss, loss_of
@@ -59,6 +60,11 @@ def make_iteration(
         return pack(data.batch(indices, state.memory_format), pac)
 
     def iterate(indices: Tensor, z: Tensor, u: Tensor, *noise: Tensor) -> Metrics:
+        with ranks.sharing():
+            packed, single = ranks.rows(z.shape[1]), ranks.rows(u.shape[1])
+            return steps(indices[:, packed], z[:, packed], u[:, single], *(each[:, single] for each in noise))
+
+    def steps(indices: Tensor, z: Tensor, u: Tensor, *noise: Tensor) -> Metrics:
         now = loss
         if dials.penalty_weight is not None:
             now = replace(loss, penalty=loss.penalty.weighing(dials.penalty_weight))

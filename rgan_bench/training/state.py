@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rgan_bench import ranks
 from rgan_bench.config.schema import Config
 from rgan_bench.errors import one_line
 from rgan_bench.gan.losses import loss_of
@@ -83,6 +84,9 @@ class TrainState:
             network.train().to(memory_format=memory_format).to(device)
             for network in build_networks(config.arch, config.seed)
         )
+
+        for network in (generator, discriminator):
+            ranks.normalise_over_all(network)
 
         beta1, beta2 = config.optim.betas
         captured = not plain and device.type == "cuda"
