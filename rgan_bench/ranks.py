@@ -145,7 +145,7 @@ class _Sum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return summed(gradient)
 
 
@@ -153,7 +153,7 @@ def summed(values: Tensor) -> Tensor:
     """The sum over the ranks, for each of them to go on with; can be differentiated any number of times."""
     if not _sharing:
         return values
-    total: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
+    total: Tensor = _Sum.apply(values)
     return total
 
 

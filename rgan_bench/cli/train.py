@@ -134,9 +134,19 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = F
         config = validate(composed)
         folder = RunFolder.of(config)
         speak_as(folder.path.name if named else "")
-        known = answer(folder, config)
-        if known:
-            return retell(known, folder, brief=brief)
+        started_as = int(os.environ.get("RANK", "0"))
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            if settings.mode == RunMode.MULTIRUN:
+                raise UserError("-m: torchrun starts the ranks of one run; for sweeps leave it out, and set devices=N")
+            if started_as > 0:
+                from rgan_bench.run.crew import follow
+
+                follow(config)
+                return Outcome("finished", str(folder.path))
+        else:
+            known = answer(folder, config)
+            if known:
+                return retell(known, folder, brief=brief)
         refuse_the_past(folder, config)
         if "torch" not in sys.modules:
             say("loading PyTorch" if named else f"{folder.path}: loading PyTorch")

@@ -21,6 +21,7 @@ def check_combinations(config: Config) -> None:
     check_estimator(config)
     check_network(config.arch)
     check_schedules(config)
+    check_devices(config)
     if config.loss.name == "spectral_sgan" and not config.arch.spectral_norm:
         raise UserError(
             "loss.name=spectral_sgan: means a discriminator with spectral norm; set arch.spectral_norm=true"
@@ -216,6 +217,23 @@ def check_sizes(config: Config) -> None:
             f"data.image_size={config.data.image_size}: arch={config.arch.name} makes images of "
             f"{config.arch.image_size}×{config.arch.image_size}; set data.image_size={config.arch.image_size} "
             "or choose another arch"
+        )
+
+
+def check_devices(config: Config, devices: int | None = None) -> None:
+    """
+    Args:
+        devices: None: as many as the config says.
+    """
+    devices = devices or config.devices
+    if devices > 1 and ":" in config.device:
+        raise UserError(
+            f"device={config.device}: is one device, and devices={devices}; set device=cuda, or leave it out"
+        )
+    if config.train.batch_size % devices:
+        raise UserError(
+            f"train.batch_size={config.train.batch_size}: cannot be shared out evenly among devices={devices}; "
+            "another number of them computes the same"
         )
 
 

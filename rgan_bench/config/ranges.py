@@ -163,6 +163,7 @@ CHECKS: dict[str, Check] = {
     "fid.batch_size": at_least(1),
     "seed": at_least(0),
     "device": device_name,
+    "devices": at_least(1),
     "accelerate": one_of("auto", "none", "graphs", "compile"),
     "output_root": not_empty,
 }

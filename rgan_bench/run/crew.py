@@ -16,6 +16,7 @@ import torch
 from omegaconf import OmegaConf
 
 from rgan_bench import ranks
+from rgan_bench.config.combinations import check_devices
 from rgan_bench.config.schema import Config
 from rgan_bench.console import silent
 from rgan_bench.errors import UserError, one_line
@@ -46,6 +47,11 @@ def crew(config: Config) -> Iterator[None]:
     if config.devices == 1 and not in_world():
         yield
         return
+    there = torch.cuda.device_count()
+    if not in_world() and config.device != "cpu" and 0 < there < config.devices:
+        raise UserError(f"devices={config.devices}: there are {there} CUDA devices here")
+    if in_world():
+        check_devices(config, int(os.environ["WORLD_SIZE"]))
     with contextlib.ExitStack() as stack:
         if not in_world():
             stack.enter_context(_others_started(config))

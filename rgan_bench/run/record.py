@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from rgan_bench import ranks
 from rgan_bench.config.identity import identity_of, plugins_used
 from rgan_bench.config.schema import Config
 from rgan_bench.data.dataset import ImageDataset
@@ -104,6 +105,7 @@ def result_of(config: Config, parts: Parts, wall_seconds: float) -> dict[str, An
         },
         "versions": {
             **versions(device),
+            "ranks": ranks.world().count,
             "deterministic": config.deterministic,
             "tf32": device.type == "cuda" and torch.backends.cudnn.allow_tf32,
         },

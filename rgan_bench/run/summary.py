@@ -1,5 +1,6 @@
 """A run in words, before it starts."""
 
+from rgan_bench import ranks
 from rgan_bench.config.combinations import as_list
 from rgan_bench.config.schema import Config
 from rgan_bench.gan.losses import loss_of
@@ -11,7 +12,7 @@ from rgan_bench.training.devices import device_title
 
 def introduction(config: Config, parts: Parts, folder: RunFolder) -> list[tuple[str, str]]:
     """(name, text) of each line."""
-    data, state, device = parts.data, parts.state, parts.device
+    data, state, device, world = parts.data, parts.state, parts.device, ranks.world()
     loss, arch, optim, train = config.loss, config.arch, config.optim, config.train
     in_words = loss_of(loss).describe()
     weighted = zip(as_list(loss.penalty), as_list(loss.penalty_weight), strict=True)
@@ -33,7 +34,7 @@ def introduction(config: Config, parts: Parts, folder: RunFolder) -> list[tuple[
         ("networks", networks),
         ("loss", f"{loss.name}: {in_words}{penalty}"),
         ("optimizer", f"{adam}, batch {train.batch_size}"),
-        ("device", device_title(device)),
+        ("device", device_title(device) + f", on {world.count} devices" * (world.count > 1)),
         ("run folder", str(folder.path)),
         ("training", training),
     ]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from rgan_bench import ranks
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.training.convolutions import weight_gradients_as_products
 
@@ -45,6 +46,8 @@ class Accelerator:
         self.mode, self.device, self.say = mode, device, say
         self.plain = mode == "none"
         self.ran = mode if mode in ("none", "compile") else "layout" if device.type != "cuda" else "graphs"
+        if mode == "auto" and ranks.world().count > 1:  # nobody has captured an exchange between devices yet
+            self.ran = "layout"
 
     def prepare(
         self,
