@@ -175,7 +175,7 @@ class Maker:
 
         last = self.open(job.sources[-1])
         train = last.config.train
-        if train.keep is not None:
+        if train.keep is not None and len(job.sources) >= train.keep:
             tell(
                 f"the run kept its last {len(job.sources)} checkpoints (train.keep={train.keep}); "
                 "for a film of a whole training, train another with train.keep=null"

@@ -80,6 +80,7 @@ def _as_onnx(trained: Trained) -> tuple[bytes, Forward | None]:
     Batch statistics are part of what is computed: an image depends on its batch, as it does in PyTorch.
     """
     importlib.import_module("onnxscript")  # else torch says that it lacks it, in its own words
+    strip = importlib.import_module("onnx_ir.passes.common").ClearMetadataAndDocStringPass()
     generator = _in_its_mode(trained)
     z = latents(trained, trained.batch_size, 0, "export/latent")
     try:
@@ -94,6 +95,7 @@ def _as_onnx(trained: Trained) -> tuple[bytes, Forward | None]:
                 verbose=False,
             )
         assert program is not None  # with dynamo=True
+        strip(program.model)  # of the lines of source that each node came from, with paths of this machine
         program.model.metadata_props.update(metadata(trained))
         content: bytes = program.model_proto.SerializeToString()
     except Exception as error:  # whatever a plugin's network does that ONNX has no word for
