@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from rgan_bench.cli.sample_jobs import Job, jobs_of
 from rgan_bench.console import counted, say
-from rgan_bench.errors import UserError, full_errors_wanted, show, shown_as_one_line
+from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
 from rgan_bench.files import reason
 from rgan_bench.plugins import load_plugins
 from rgan_bench.run.stops import interrupts_raise
@@ -108,6 +108,13 @@ class Maker:
             made = make(job)
         except OSError as error:
             raise UserError(f"{job.target}: cannot be written ({reason(error)})") from error
+        except Exception as error:  # memory that is too small, a plugin's network
+            if isinstance(error, UserError) or full_errors_wanted():
+                raise
+            text = (
+                f"cannot be sampled ({type(error).__name__}: {one_line(error)[:200]}); HYDRA_FULL_ERROR=1 shows where"
+            )
+            raise UserError(f"{job.sources[-1]}: {text}") from error
         tell(f"{job.target}: {made}")
 
     def open(self, path: Path, *, standing: bool = False, quiet: bool = False) -> "Trained":

@@ -31,7 +31,8 @@ def load_exported(path: Path) -> dict[str, Any]:
     try:
         config, plugins, iteration, which = (json.loads(metadata[name]) for name in NEEDED)
     except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: not written by rgan-sample --export (its metadata lack {error})") from error
+        lacking = f"lack {error}" if isinstance(error, KeyError) else "are no JSON"
+        raise UserError(f"{path}: not written by rgan-sample --export (its metadata {lacking})") from error
     if not isinstance(config, dict) or type(iteration) is not int:
         raise UserError(f"{path}: not written by rgan-sample --export (its config or iteration is of another kind)")
     content = {"generator": weights, "config": config, "plugins": plugins, "iteration": iteration}
