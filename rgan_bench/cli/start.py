@@ -17,6 +17,10 @@ def table() -> None:
     _start("table")
 
 
+def sample() -> None:
+    _start("sample")
+
+
 def prepare_cat() -> None:
     _start("prepare_cat")
 

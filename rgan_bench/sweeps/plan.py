@@ -25,7 +25,6 @@ from rgan_bench.locks import Busy, held
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.sweeps.outcomes import Sweep
 
-
 MANY = 10  # cells that take more than a moment to compose
 
 
