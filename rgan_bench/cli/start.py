@@ -17,6 +17,10 @@ def table() -> None:
     _start("table")
 
 
+def runs() -> None:
+    _start("runs")
+
+
 def prepare_cat() -> None:
     _start("prepare_cat")
 
