@@ -95,7 +95,8 @@ def _take(fcntl: ModuleType, descriptor: int, wait: bool) -> None:
     until = time.monotonic() + LOOKS_PASS
     while True:
         try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            return
         except BlockingIOError:
             if time.monotonic() >= until:
                 raise

@@ -10,11 +10,12 @@ from hydra.errors import HydraException
 
 from rgan_bench.catalogue.columns import columns_of
 from rgan_bench.catalogue.entry import FoundRun
-from rgan_bench.catalogue.runs import Runs
+from rgan_bench.catalogue.overview import swept
 from rgan_bench.config.combinations import shown
 from rgan_bench.config.validate import keys_below, known_keys, not_a_value, unknown_key
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.report.parts import printable
+from rgan_bench.report.sweeps import rank
 
 MOST_VALUES = 12  # in a message
 
@@ -24,7 +25,7 @@ def is_filter(text: str) -> bool:
     return re.match(r"[A-Za-z_][\w.-]*=", text) is not None
 
 
-def chosen(runs: Runs, filters: Sequence[str]) -> list[FoundRun]:
+def chosen(runs: Sequence[FoundRun], filters: Sequence[str]) -> list[FoundRun]:
     """Those that have one of the values of each filter.
 
     Raises:
@@ -55,7 +56,7 @@ def parsed(text: str) -> tuple[str, list[Any]]:
     return override.key_or_group, [str(value) if type(value).__name__ == "QuotedString" else value for value in values]
 
 
-def getter(runs: Runs, key: str, values: Sequence[Any] = ()) -> Callable[[FoundRun], Any]:
+def getter(runs: Sequence[FoundRun], key: str, values: Sequence[Any] = ()) -> Callable[[FoundRun], Any]:
     """What a run has at a column's name or a dotted key of the config; None: nothing.
 
     Raises:
@@ -71,11 +72,25 @@ def getter(runs: Runs, key: str, values: Sequence[Any] = ()) -> Callable[[FoundR
     raise UserError(f"{printable(unknown_key(key))}; or a column: {', '.join(columns)}")
 
 
-def sort_key(runs: Runs, column: str) -> Callable[[FoundRun], Any]:
+def in_order(runs: Sequence[FoundRun], column: str | None, *, reverse: bool) -> list[FoundRun]:
+    """By a column or key, those without a value last; None: by loss, what was swept, and seed.
+
+    Raises:
+        UserError: there is no such column.
+    """
+    if column is None:
+        keys = swept(runs)
+
+        def place(run: FoundRun) -> list[Any]:
+            return [*map(rank, (run.loss, *map(run.deciding.get, keys), run.seed)), str(run.path)]
+
+        return sorted(runs, key=place, reverse=reverse)
     try:
-        return getter(runs, column)
+        key = getter(runs, column)
     except UserError as error:
         raise UserError(f"--sort {error}") from error
+    having = [run for run in runs if key(run) is not None]
+    return [*sorted(having, key=lambda run: rank(key(run)), reverse=reverse), *(r for r in runs if key(r) is None)]
 
 
 def equal(there: Any, wanted: Any) -> bool:

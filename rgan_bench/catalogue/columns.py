@@ -1,12 +1,14 @@
 """What is told of each run in a list: values, and the texts for them."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.filesize import decimal
+
 from rgan_bench.catalogue.entry import FoundRun, short_name
-from rgan_bench.catalogue.runs import Runs
+from rgan_bench.catalogue.overview import score_names, swept
 from rgan_bench.config.combinations import shown
 from rgan_bench.report.formats import MISSING, number
 from rgan_bench.report.parts import printable
@@ -32,7 +34,7 @@ class Column:
         return MISSING if self.value(run) is None else printable(self.text(run))
 
 
-def columns_of(runs: Runs, *, whole: bool = False) -> list[Column]:
+def columns_of(runs: Sequence[FoundRun], *, whole: bool = False) -> list[Column]:
     """
     Args:
         whole: paths and numbers in full, for programs, instead of what suffices for people.
@@ -46,7 +48,7 @@ def columns_of(runs: Runs, *, whole: bool = False) -> list[Column]:
     found = [
         Column("run", lambda run: run.name, called, right=False),
         Column("loss", lambda run: run.loss, lambda run: str(run.loss), right=False),
-        *(setting(key) for key in runs.swept()),
+        *(setting(key) for key in swept(runs)),
     ]
     if whole or len({run.seed for run in runs}) > 1:
         found.append(Column("seed", lambda run: run.seed, lambda run: str(run.seed), rank=4))
@@ -54,7 +56,7 @@ def columns_of(runs: Runs, *, whole: bool = False) -> list[Column]:
         Column("status", lambda run: run.status, lambda run: run.status, right=False),
         Column("iteration", lambda run: run.iteration, lambda run: progress(run, whole)),
     ]
-    for place, name in enumerate(runs.score_names()):
+    for place, name in enumerate(score_names(runs)):
         found.append(score(name, 2 * place))
         if place == 0:
             found.append(best(name))
@@ -62,7 +64,7 @@ def columns_of(runs: Runs, *, whole: bool = False) -> list[Column]:
         *found,
         Column("it/s", lambda run: run.rate, lambda run: f"{run.rate:.3g}", rank=3),
         Column("age", lambda run: run.age, lambda run: duration(run.age), rank=1),
-        Column("size", lambda run: run.bytes, lambda run: size(run.bytes), rank=1),
+        Column("size", lambda run: run.bytes, lambda run: decimal(run.bytes), rank=1),
     ]
 
 
@@ -102,14 +104,3 @@ def duration(seconds: float) -> str:
         if seconds >= 1.5 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def size(count: float) -> str:
-    """ "1.2 MB"."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            break
-        count /= 1000
-    else:
-        unit = "TB"
-    return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"

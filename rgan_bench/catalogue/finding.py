@@ -81,11 +81,13 @@ def find_one(name: str, places: Iterable[Path]) -> FoundRun:
     found = exact or [folder for folder in folders if name in folder.absolute().name]
     if len(found) == 1:
         return read_entry(found[0])
-    below = " ".join(map(printable, places))
+    below = " ".join(map(printable, places)) or "outputs"
     if not found:
         some = f"they are {shown(folders)}" if folders else "there are none"
         raise UserError(f"{printable(name)}: no run below {below} has this in its name; {some}")
-    raise UserError(f"{printable(name)}: {len(found)} runs below {below} are called so: {shown(found)}; write more of it")
+    raise UserError(
+        f"{printable(name)}: {len(found)} runs below {below} are called so: {shown(found)}; write more of it"
+    )
 
 
 def names_in(path: Path) -> tuple[list[str], list[str]]:

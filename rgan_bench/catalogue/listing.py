@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from rgan_bench.catalogue.columns import Column, columns_of
 from rgan_bench.catalogue.entry import FoundRun
-from rgan_bench.catalogue.runs import Runs
 from rgan_bench.report.formats import MISSING
 
 UNLIMITED = 1_000_000  # characters a line, where nobody looks at it through a window
@@ -32,6 +31,13 @@ def console(file: Any = None) -> Console:
     return Console(file=file, width=width, force_terminal=terminal, highlight=False, markup=False, emoji=False)
 
 
+def put(on: Console, *parts: RenderableType) -> None:
+    """Prints them one below the other, without the blanks at the ends of lines with which Rich fills tables."""
+    with on.capture() as captured:
+        on.print(*parts, sep="\n")
+    on.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
 def grid(header: Iterable[tuple[str, bool]], rows: Iterable[Sequence[str | Text]]) -> Table:
     """
     Args:
@@ -46,7 +52,7 @@ def grid(header: Iterable[tuple[str, bool]], rows: Iterable[Sequence[str | Text]
     return table
 
 
-def listing(runs: Runs, on: Console) -> tuple[Table, list[str]]:
+def listing(runs: Sequence[FoundRun], on: Console) -> tuple[Table, list[str]]:
     """The table, and the names of the columns that it has no room for."""
     columns = columns_of(runs, whole=not on.is_terminal)
     cells = {column.name: [column.cell(run) for run in runs] for column in columns}
@@ -55,7 +61,7 @@ def listing(runs: Runs, on: Console) -> tuple[Table, list[str]]:
         styled = [[styled_cell(column, cells[column.name][index]) for column in columns] for index in range(len(runs))]
         table = grid(((column.name, column.right) for column in columns), styled)
         spare = max(columns, key=lambda column: column.rank)
-        if not spare.rank or Measurement.get(on, on.options, table).maximum <= on.width:
+        if not spare.rank or Measurement.get(on, on.options.update_width(UNLIMITED), table).maximum <= on.width:
             return table, left_out
         left_out.append(spare.name)
         columns.remove(spare)
@@ -66,22 +72,25 @@ def styled_cell(column: Column, text: str) -> Text:
     return Text(text, style=style)
 
 
-def as_text(runs: Runs) -> str:
+def as_text(runs: Sequence[FoundRun]) -> str:
     text = io.StringIO()
     on = console(text)
-    on.print(listing(runs, on)[0])
-    return "\n".join([*text.getvalue().splitlines(), runs.summary(), *runs.notes()])
+    put(on, listing(runs, on)[0])
+    return text.getvalue().rstrip("\n")
 
 
-def as_html(runs: Runs) -> str:
+def as_html(runs: Sequence[FoundRun], below: Sequence[str]) -> str:
+    """
+    Args:
+        below: lines below the table.
+    """
     columns = columns_of(runs)
     head = "".join(f"<th>{escape(column.name)}</th>" for column in columns)
     body = "".join(f"<tr>{''.join(f'<td>{escape(column.cell(run))}</td>' for column in columns)}</tr>" for run in runs)
-    notes = "<br>".join(map(escape, (runs.summary(), *runs.notes())))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{notes}</p>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{'<br>'.join(map(escape, below))}</p>"
 
 
-def as_json(runs: Runs) -> str:
+def as_json(runs: Sequence[FoundRun]) -> str:
     return json.dumps([as_data(run) for run in runs], indent=2, allow_nan=False) + "\n"
 
 

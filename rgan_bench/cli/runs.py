@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def main() -> None:
 def list_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rgan-runs",
-        usage="%(prog)s [OUTPUTS ...] [KEY=VALUE[,VALUE] ...] [--sort COLUMN] [--reverse] [--json] [--watch [SECONDS]]\n"
+        usage="%(prog)s [OUTPUTS ...] [KEY=VALUE ...] [--sort COLUMN] [--reverse] [--json] [--watch [SECONDS]]\n"
         "       %(prog)s show RUN [OTHER] | clean [OUTPUTS ...] [KEY=VALUE ...] | rerun RUN [KEY=VALUE ...]",
         description="Lists the runs in folders: what differs between them, how they stand, last and best score.",
         epilog="A run is running while a process holds its folder; killed, if result.json says running and none does. "
@@ -81,23 +82,21 @@ def list_runs(arguments: list[str]) -> None:
     asked = list_parser().parse_intermixed_args(arguments)
     if asked.watch is not None:
         return watch(asked)
-    from rgan_bench.catalogue.listing import as_json, console
+    from rgan_bench.catalogue.listing import as_json, console, put
 
     runs = listed(asked)
     if asked.json:
         sys.stdout.write(as_json(runs))
         return None
     on = console()
-    on.print(*rendered(runs))
+    put(on, *rendered(runs))
     for note in runs.notes():
         say(note)
     return None
 
 
 def listed(asked: argparse.Namespace) -> "Runs":
-    runs = gather(asked.what)
-    runs = runs.sorted_by(asked.sort, reverse=asked.reverse) if asked.sort else runs.in_order()
-    return type(runs)(reversed(runs)) if asked.reverse and not asked.sort else runs
+    return gather(asked.what).sorted_by(asked.sort, reverse=asked.reverse)
 
 
 def rendered(runs: "Runs") -> "list[RenderableType]":
@@ -105,12 +104,13 @@ def rendered(runs: "Runs") -> "list[RenderableType]":
     from rich.text import Text
 
     from rgan_bench.catalogue.listing import console, listing
+    from rgan_bench.catalogue.overview import summary
 
     on = console()
     table, left_out = listing(runs, on)
     if not on.is_terminal:
         return [table]
-    told = runs.summary() + f" (no room for: {', '.join(left_out)})" * bool(left_out)
+    told = summary(runs) + f" (no room for: {', '.join(left_out)})" * bool(left_out)
     return [table, Text(told, style="dim")]
 
 
@@ -121,7 +121,7 @@ def watch(asked: argparse.Namespace) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from rgan_bench.catalogue.listing import console
+    from rgan_bench.catalogue.listing import console, put
 
     if asked.json:
         raise UserError("--watch --json: a list that is renewed is for people; leave out one of them")
@@ -137,7 +137,7 @@ def watch(asked: argparse.Namespace) -> None:
     try:
         if not on.is_terminal:
             while True:
-                on.print(now())
+                put(on, now())
                 sys.stdout.flush()
                 time.sleep(asked.watch)
         with Live(now(), console=on, auto_refresh=False, screen=False) as live:
@@ -152,4 +152,125 @@ def say(text: str) -> None:
     print(f"rgan-runs: {text}", file=sys.stderr, flush=True)
 
 
-COMMANDS = {}
+# --- one run ----------------------------------------------------------------------------------------------------------
+
+
+def run_parser(command: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"rgan-runs {command}", description=description)
+    parser.add_argument(
+        "run", metavar="RUN", help="its folder, or its name below OUTPUTS, or an unambiguous part of it"
+    )
+    parser.add_argument("--outputs", type=Path, action="append", metavar="DIR",
+        help="folders in which runs are looked for by name (default: outputs); may be given several times")  # fmt: skip
+    return parser
+
+
+def show(arguments: list[str]) -> None:
+    parser = run_parser(
+        "show", "How a run stands, its settings, scores and curves; and in what another differs from it."
+    )
+    parser.add_argument("other", nargs="?", metavar="OTHER", help="another run, to compare with")
+    parser.add_argument("--config", action="store_true", help="all settings, not only those that are not the defaults")
+    asked = parser.parse_args(arguments)
+
+    from rgan_bench.catalogue import showing
+    from rgan_bench.catalogue.finding import find_one
+    from rgan_bench.catalogue.listing import console
+
+    run, other = (name and find_one(name, places(asked)) for name in (asked.run, asked.other))
+    showing.show(run, other, console(), whole_config=asked.config)
+
+
+def rerun(arguments: list[str]) -> None:
+    parser = run_parser(
+        "rerun",
+        "Prints the command that makes a run, or goes on with it; that in its result.json, or one from its settings. "
+        "Where that would train in another folder, stderr says so.",
+    )
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="settings to change: train.iterations=200000")
+    asked = parser.parse_intermixed_args(arguments)
+
+    from rgan_bench.catalogue.command import command_of
+    from rgan_bench.catalogue.finding import find_one
+
+    command = command_of(find_one(asked.run, places(asked)), asked.changes)
+    print(command)
+    for note in command.notes:
+        say(note)
+
+
+def places(asked: argparse.Namespace) -> list[Path]:
+    """Where runs are looked for by name."""
+    return asked.outputs or [place for place in [Path("outputs")] if place.is_dir()]
+
+
+# --- cleaning up ------------------------------------------------------------------------------------------------------
+
+
+def clean(arguments: list[str]) -> None:
+    asked = clean_parser().parse_intermixed_args(arguments)
+
+    from rich.filesize import decimal
+
+    from rgan_bench.catalogue.cleaning import Policy, plan, remove, sweeps_below
+    from rgan_bench.catalogue.listing import console, grid, put
+    from rgan_bench.report.parts import printable
+
+    policy = Policy(asked.keep, asked.samples, asked.runs, asked.sweeps)
+    planned = [found for run in gather(asked.what).sorted_by() if (found := plan(run, policy))]
+    if policy.sweeps:
+        planned += sweeps_below([Path(place) for place in split(asked.what)[0] or ("outputs",)])
+    failures = []
+    if asked.yes:
+        went = []
+        for each in planned:
+            gone, why = remove(each, policy)
+            went += [gone] if gone else []
+            failures += [f"{printable(each.folder)}: not cleaned up ({why})"] if why else []
+        planned = went
+    if planned:
+        rows = [[printable(each.folder), each.told(), decimal(each.bytes)] for each in planned]
+        put(console(), grid((("folder", False), ("freed" if asked.yes else "would go", False), ("", True)), rows))
+    total = decimal(sum(each.bytes for each in planned))
+    say(
+        f"{total} freed"
+        if asked.yes
+        else f"{total} would be freed; --yes removes it"
+        if planned
+        else "nothing to remove"
+    )
+    for failure in failures:
+        say(failure)
+    if failures:
+        sys.exit(2)
+
+
+def clean_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rgan-runs clean",
+        description="Says what of runs may go and how much that frees; removes it with --yes.",
+        epilog="Of finished runs whose last.pt is whole: periodic checkpoints, previous.pt, checkpoints that were set "
+        "aside as damaged, half-written files. Never result.json, metrics.jsonl, last.pt, nor anything of a run that "
+        "is unfinished, or that a process holds; nothing that links lead to.",
+    )
+    add = parser.add_argument
+    add("what", nargs="*", metavar="OUTPUTS | KEY=VALUE",
+        help="folders that hold runs (default: outputs); only runs with this value, as of rgan-runs")  # fmt: skip
+    add("--yes", action="store_true", help="remove it")
+    add("--keep", type=whole_number, default=0, metavar="N",
+        help="keep so many periodic checkpoints of each run, the newest (default: 0)")  # fmt: skip
+    add("--samples", action="store_true", help="also sample grids, but the last of each generator")
+    add("--runs", action="store_true",
+        help="also whole folders of runs that ended before any checkpoint and any score but that of the untrained "
+        "generator, if they hold nothing but what rgan-train writes")  # fmt: skip
+    add("--sweeps", action="store_true", help="also the bookkeeping of sweeps that have ended (multirun/…)")
+    return parser
+
+
+def whole_number(text: str) -> int:
+    if int(text) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return int(text)
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {"show": show, "clean": clean, "rerun": rerun}
