@@ -51,20 +51,20 @@ def columns_of(runs: Sequence[FoundRun], *, whole: bool = False) -> list[Column]
         *(setting(key) for key in swept(runs)),
     ]
     if whole or len({run.seed for run in runs}) > 1:
-        found.append(Column("seed", lambda run: run.seed, lambda run: str(run.seed), rank=4))
+        found.append(Column("seed", lambda run: run.seed, lambda run: str(run.seed), rank=7))
     found += [
         Column("status", lambda run: run.status, lambda run: run.status, right=False),
         Column("iteration", lambda run: run.iteration, lambda run: progress(run, whole)),
     ]
     for place, name in enumerate(score_names(runs)):
-        found.append(score(name, 2 * place))
+        found.append(score(name, rank=5 if place else 0))
         if place == 0:
             found.append(best(name))
     return [
         *found,
-        Column("it/s", lambda run: run.rate, lambda run: f"{run.rate:.3g}", rank=3),
-        Column("age", lambda run: run.age, lambda run: duration(run.age), rank=1),
-        Column("size", lambda run: run.bytes, lambda run: decimal(run.bytes), rank=1),
+        Column("it/s", lambda run: run.rate, lambda run: f"{run.rate:.3g}", rank=6),
+        Column("age", lambda run: run.age, lambda run: duration(run.age), rank=3),
+        Column("size", lambda run: run.bytes, lambda run: decimal(run.bytes), rank=4),
     ]
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +17,7 @@ from rgan_bench.catalogue.entry import FoundRun
 from rgan_bench.report.formats import MISSING
 
 UNLIMITED = 1_000_000  # characters a line, where nobody looks at it through a window
+GAP = 2  # between columns
 STYLES = {
     "finished": "green", "running": "cyan", "interrupted": "yellow", "killed": "yellow", "diverged": "red",
     "failed": "red", "damaged": "red",
@@ -44,7 +45,7 @@ def grid(header: Iterable[tuple[str, bool]], rows: Iterable[Sequence[str | Text]
         header: (title, whether it stands to the right) of each column.
         rows: printable texts; none of them is read as markup.
     """
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     for title, right in header:
         table.add_column(Text(title), justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
     for row in rows:
@@ -56,15 +57,16 @@ def listing(runs: Sequence[FoundRun], on: Console) -> tuple[Table, list[str]]:
     """The table, and the names of the columns that it has no room for."""
     columns = columns_of(runs, whole=not on.is_terminal)
     cells = {column.name: [column.cell(run) for run in runs] for column in columns}
+    widths = {name: max(map(cell_len, (name, *texts))) for name, texts in cells.items()}
     left_out: list[str] = []
-    while True:
-        styled = [[styled_cell(column, cells[column.name][index]) for column in columns] for index in range(len(runs))]
-        table = grid(((column.name, column.right) for column in columns), styled)
+    while sum(widths[column.name] for column in columns) + GAP * (len(columns) - 1) > on.width:
         spare = max(columns, key=lambda column: column.rank)
-        if not spare.rank or Measurement.get(on, on.options.update_width(UNLIMITED), table).maximum <= on.width:
-            return table, left_out
-        left_out.append(spare.name)
+        if not spare.rank:
+            break
         columns.remove(spare)
+        left_out.append(spare.name)
+    rows = [[styled_cell(column, cells[column.name][index]) for column in columns] for index in range(len(runs))]
+    return grid(((column.name, column.right) for column in columns), rows), left_out
 
 
 def styled_cell(column: Column, text: str) -> Text:

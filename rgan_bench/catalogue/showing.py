@@ -23,7 +23,6 @@ from rgan_bench.report.runs import Score
 
 WIDE, NARROW = (64, 8), (30, 5)  # characters of a plot
 KINDS = ("loss", "logits")  # of the curves in metrics.jsonl
-TOLD = ("num_samples", "num_real", "batch_norm", "batch_size", "weights", "data", "fingerprint")  # of a protocol
 
 
 def show(run: FoundRun, other: FoundRun | None, on: Console, *, whole_config: bool) -> None:
@@ -89,13 +88,11 @@ def scores(run: FoundRun) -> Iterator[RenderableType]:
         return
     header = [(name, name != "score") for name in ("score", "last", "at", "best", "at", "mean ± SD of draws")]
     yield Group(heading("scores"), grid(header, [score_row(name, score) for name, score in run.scores.items()]))
-    keys = [key for key in TOLD if any(key in score.protocol for score in run.scores.values())]
-    rows = [
-        [name, *(shown(score.protocol.get(key)) for key in ("features", "metric", *keys))]
+    told = {
+        name: ", ".join(f"{key} {shown(value)}" for key, value in score.protocol.items())
         for name, score in run.scores.items()
-    ]
-    header = [(name, False) for name in ("score", "features", "metric", *keys)]
-    yield Group(heading("protocols"), grid(header, rows))
+    }
+    yield block("protocols", [*told.items()])
 
 
 def score_row(name: str, score: Score) -> list[str]:
