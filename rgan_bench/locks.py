@@ -23,7 +23,7 @@ class Busy(Exception):
 # What flock says where the file system has no such locks (some network file systems).
 UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 _told: set[Path] = set()  # folders of which it was said
-LOOKS_PASS = 0.2  # seconds: `is_held` has a lock too, for a moment, and nobody may be refused for that
+LOOKS_PASS = 10.0  # seconds for which those who only look (`is_held`) are waited for: each takes microseconds
 
 
 def is_held(path: Path) -> bool | None:
@@ -90,7 +90,7 @@ def held(path: Path, say: Callable[[str], None] = lambda text: None, *, wait: bo
 def _take(fcntl: ModuleType, descriptor: int, wait: bool) -> None:
     """
     Raises:
-        BlockingIOError: another process holds it for longer than a look takes.
+        BlockingIOError: another process holds it.
     """
     until = time.monotonic() + LOOKS_PASS
     while True:
@@ -98,6 +98,9 @@ def _take(fcntl: ModuleType, descriptor: int, wait: bool) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             return
         except BlockingIOError:
+            # Shared, as looks are, it can be had beside looks, and not beside a process that holds it.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             if time.monotonic() >= until:
                 raise
-        time.sleep(LOOKS_PASS / 20)
+        time.sleep(0.001)

@@ -19,6 +19,7 @@ from rgan_bench.run.folder import RunFolder
 # All that rgan-train puts into a run folder; one that holds more is somebody's, and never removed as a whole.
 RUN_FILES = ("result.json", "metrics.jsonl", ".lock", *PARTS, ".*.tmp")
 SWEEP_FILES = ("cells.json", "cell_*.json", "multirun.yaml", ".lock", "stopped", ".*.tmp")
+SWEEP = "bookkeeping of a sweep"
 LEFTOVERS = (".*.tmp", ".last.pt.*", ".writable", "*.pt.damaged")
 
 
@@ -58,61 +59,65 @@ class Removal:
 
 def plan(run: FoundRun, policy: Policy) -> Removal | None:
     """What may go of a run; None: nothing. Of one that runs, or of which that cannot be told, nothing may."""
-    if run.held is not False or run.path.is_symlink():
+    if run.held is not False:
         return None
     if policy.runs and never_began(run):
         return Removal(run.path, {"the whole folder": [run.path]}, run.bytes)
-    if run.run is None or run.status != "finished" or not is_whole(run):
-        return None
     folder = RunFolder(run.path)
+    if run.run is None or run.status != "finished" or not is_whole(folder.checkpoints / "last.pt"):
+        return None
     periodic = by_iteration(folder.checkpoints, ".pt")
     what = {
         "periodic checkpoint": periodic[: max(0, len(periodic) - policy.keep)],
         "previous.pt": [folder.checkpoints / "previous.pt"],
         "leftover": [
             path
-            for place in (run.path, *(run.path / name for name in PARTS if name != "plugins"))
+            for place in (run.path, *(run.path / name for name in PARTS))
             for path in files_in(place)
             if any(fnmatch(path.name, pattern) for pattern in LEFTOVERS)
         ],
     }
     if policy.samples:
-        what["sample grid"] = [path for place in ("raw", "ema") for path in folder.grids(place)[:-1]]
-    return removal(run.path, what)
+        what["sample grid"] = [path for which in ("raw", "ema") for path in folder.grids(which)[:-1]]
+    # Regular files in real folders: what links lead to is not ours.
+    parents = {path.parent for paths in what.values() for path in paths}
+    there = {path: size for parent in parents for path, size in files_in(parent).items()}
+    what = {kind: found for kind, paths in what.items() if (found := [path for path in paths if path in there])}
+    return Removal(run.path, what, sum(there[path] for paths in what.values() for path in paths)) if what else None
 
 
-def removal(folder: Path, what: dict[str, list[Path]]) -> Removal | None:
-    """Of what is there, regular files in real folders: links lead elsewhere, and are not ours."""
-    files = {kind: [path for path in paths if path in files_in(path.parent)] for kind, paths in what.items()}
-    files = {kind: paths for kind, paths in files.items() if paths}
-    size = sum(path.lstat().st_size for paths in files.values() for path in paths)
-    return Removal(folder, files, size) if files else None
-
-
-def files_in(folder: Path) -> set[Path]:
-    """Regular files in a folder that is no link."""
+def files_in(folder: Path) -> dict[Path, int]:
+    """Regular files in a folder that is no link → their bytes."""
     with contextlib.suppress(OSError):
         if not folder.is_symlink():
             with os.scandir(folder) as listing:
-                return {folder / each.name for each in listing if each.is_file(follow_symlinks=False)}
-    return set()
+                files = [each for each in listing if each.is_file(follow_symlinks=False)]
+                return {folder / each.name: each.stat(follow_symlinks=False).st_size for each in files}
+    return {}
 
 
-def is_whole(run: FoundRun) -> bool:
-    """Whether it has come to its end, and its last checkpoint has: torch's files end with their table of contents."""
-    last = RunFolder(run.path).checkpoints / "last.pt"
+def is_whole(checkpoint: Path) -> bool:
+    """Whether it is there, and not cut off: torch's files end with their table of contents."""
     with contextlib.suppress(OSError):
-        return (run.iteration or 0) >= (run.iterations or 0) and last in files_in(last.parent) and is_zipfile(last)
+        return checkpoint in files_in(checkpoint.parent) and is_zipfile(checkpoint)
     return False
 
 
 def never_began(run: FoundRun) -> bool:
-    """Whether nothing would be lost: no checkpoint, no score but of the untrained generator, and no file of others."""
-    if run.status in ("finished", "damaged", "running") or any((run.path / "checkpoints").iterdir()):
+    """Whether nothing would be lost: no checkpoint, no score but of the untrained generator, and no file of others.
+
+    That a run diverged is a result.
+    """
+    if run.status not in ("interrupted", "failed", "killed", "no result"):
         return False
-    if any(score.final[0] > 0 for score in (*run.scores.values(), *(run.run.others if run.run else ()))):
-        return False
-    return holds_only(run.path, RUN_FILES)
+    scores = (*run.run.scores.values(), *run.run.others) if run.run else ()
+    with contextlib.suppress(OSError):
+        return (
+            not any((run.path / "checkpoints").iterdir())
+            and all(score.final[0] == 0 for score in scores)
+            and holds_only(run.path, RUN_FILES)
+        )
+    return False
 
 
 def holds_only(folder: Path, names: Sequence[str]) -> bool:
@@ -126,7 +131,7 @@ def sweeps_below(places: Sequence[Path]) -> Iterator[Removal]:
         for folder, folders, files in os.walk(place):
             path = Path(folder)
             if "cells.json" in files and not folders and not path.is_symlink() and holds_only(path, SWEEP_FILES):
-                yield Removal(path, {"bookkeeping of a sweep": [path]}, measure(path)[0])
+                yield Removal(path, {SWEEP: [path]}, measure(path)[0])
 
 
 def remove(planned: Removal, policy: Policy) -> tuple[Removal | None, str]:
@@ -136,12 +141,15 @@ def remove(planned: Removal, policy: Policy) -> tuple[Removal | None, str]:
         (what went; None: nothing, why the rest did not; empty: all went).
     """
     try:
-        with held(planned.folder / ".lock", lambda text: None):
-            if (planned.folder / "cells.json") not in files_in(planned.folder):
-                now = plan(read_entry(planned.folder, ours=True), policy)  # it may have gone on in the meantime
-                if now is None:
-                    return None, "it has changed"
-                planned = now
+        with held(planned.folder / ".lock"):
+            now: Removal | None = planned
+            if SWEEP not in planned.what:  # a run may have gone on in the meantime
+                now = plan(read_entry(planned.folder, ours=True), policy)
+            elif not holds_only(planned.folder, SWEEP_FILES):
+                now = None
+            if now is None:
+                return None, "it has changed"
+            planned = now
             for path in (path for paths in planned.what.values() for path in paths):
                 if path == planned.folder:
                     shutil.rmtree(path)

@@ -21,7 +21,7 @@ from rgan_bench.run.folder import RunFolder
 
 GROUPS = ("loss", "arch", "data")
 CHOSEN = ("arch.name", "arch.image_size", "data.name")  # with the group; they cannot be set
-PLAIN = re.compile(r"[A-Za-z_./][\w./-]*")  # what needs no quotes among Hydra's overrides
+PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)  # what needs no quotes among Hydra's overrides
 WORDS = ("null", "true", "false", "inf", "nan")  # and what does, since it would mean something else
 
 
@@ -164,6 +164,7 @@ def quoted(value: Any) -> str:
         return str(value)
     if PLAIN.fullmatch(value) and value.lower() not in WORDS:
         return value
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)  # of OmegaConf's interpolation; then of the quotes
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", escaped)
     ending = re.search(r"\\*$", escaped)
     return f"'{escaped}{ending[0] if ending else ''}'"

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from omegaconf import OmegaConf
-from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
+from rich.table import Table
 from rich.text import Text
 
 from rgan_bench.catalogue.columns import duration
@@ -21,7 +21,8 @@ from rgan_bench.report.metrics import read_curves
 from rgan_bench.report.parts import printable
 from rgan_bench.report.runs import Score
 
-WIDE, NARROW = (64, 8), (30, 5)  # characters of a plot
+WIDE, NARROW = (64, 8), (28, 5)  # characters of a plot, without its labels
+PANEL, WIDEST = 40, 120  # characters of a narrow one with them; of several side by side
 KINDS = ("loss", "logits")  # of the curves in metrics.jsonl
 
 
@@ -147,4 +148,8 @@ def curves(run: FoundRun, on: Console) -> Iterator[RenderableType]:
         if name.split("/")[0] == kind and len(points) > 1
     ]
     if panels:
-        yield Columns(panels, padding=(0, 2), width=NARROW[0] + 9)
+        side_by_side = max(1, min(on.width, WIDEST) // PANEL)
+        table = Table.grid(padding=(0, 2, 1, 0))
+        for start in range(0, len(panels), side_by_side):
+            table.add_row(*panels[start : start + side_by_side])
+        yield table

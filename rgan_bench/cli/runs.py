@@ -217,7 +217,8 @@ def clean(arguments: list[str]) -> None:
     from rgan_bench.report.parts import printable
 
     policy = Policy(asked.keep, asked.samples, asked.runs, asked.sweeps)
-    planned = [found for run in gather(asked.what).sorted_by() if (found := plan(run, policy))]
+    runs = gather(asked.what).sorted_by()
+    planned = [found for run in runs if (found := plan(run, policy))]
     if policy.sweeps:
         planned += sweeps_below([Path(place) for place in split(asked.what)[0] or ("outputs",)])
     failures = []
@@ -239,6 +240,10 @@ def clean(arguments: list[str]) -> None:
         if planned
         else "nothing to remove"
     )
+    for held, why in ((True, "running"), (None, "on a file system without locks, where it cannot be told who runs")):
+        count = sum(run.held is held for run in runs)
+        if count:
+            say(f"left alone: {count} run{'s' * (count != 1)} {why}")
     for failure in failures:
         say(failure)
     if failures:
