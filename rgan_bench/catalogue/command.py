@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from rgan_bench.run.folder import RunFolder
 
 GROUPS = ("loss", "arch", "data")
 CHOSEN = ("arch.name", "arch.image_size", "data.name")  # with the group; they cannot be set
-PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)  # what needs no quotes among Hydra's overrides
+PLAIN = re.compile(r"([A-Za-z_/]|\.\.?/)[\w./-]*", re.ASCII)  # what needs no quotes among Hydra's overrides
 WORDS = ("null", "true", "false", "inf", "nan")  # and what does, since it would mean something else
 
 
@@ -113,6 +114,12 @@ def real(path: Path) -> str:
     return os.path.realpath(path)
 
 
+@lru_cache(maxsize=16)
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
 def composed(overrides: Sequence[str]) -> DictConfig:
     """
     Raises:
@@ -122,8 +129,7 @@ def composed(overrides: Sequence[str]) -> DictConfig:
         if not key_of(override):
             raise UserError(f"{printable(override)}: not an override of rgan-train; write KEY=VALUE")
     try:
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return compose("config", overrides=list(overrides))
+        return _composed(tuple(overrides))
     except (HydraException, OmegaConfBaseException) as error:
         unknown = re.search(r"Could not override '([^']+)'", str(error))
         reason = unknown_key(unknown[1]) if unknown else f"{shlex.join(overrides)}: {one_line(error)}"

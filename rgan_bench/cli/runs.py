@@ -233,13 +233,10 @@ def clean(arguments: list[str]) -> None:
         rows = [[printable(each.folder), each.told(), decimal(each.bytes)] for each in planned]
         put(console(), grid((("folder", False), ("freed" if asked.yes else "would go", False), ("", True)), rows))
     total = decimal(sum(each.bytes for each in planned))
-    say(
-        f"{total} freed"
-        if asked.yes
-        else f"{total} would be freed; --yes removes it"
-        if planned
-        else "nothing to remove"
-    )
+    if not planned and not failures:
+        say("nothing to remove")
+    else:
+        say(f"{total} freed" if asked.yes else f"{total} would be freed; --yes removes it")
     for held, why in ((True, "running"), (None, "on a file system without locks, where it cannot be told who runs")):
         count = sum(run.held is held for run in runs)
         if count:
