@@ -22,7 +22,7 @@ from rgan_bench.run.folder import RunFolder
 
 GROUPS = ("loss", "arch", "data")
 CHOSEN = ("arch.name", "arch.image_size", "data.name")  # with the group; they cannot be set
-PLAIN = re.compile(r"([A-Za-z_/]|\.\.?/)[\w./-]*", re.ASCII)  # what needs no quotes among Hydra's overrides
+PLAIN = re.compile(r"([A-Za-z_/]|\.\.?/)[\w./-]*|\.\.?", re.ASCII)  # what needs no quotes among Hydra's overrides
 WORDS = ("null", "true", "false", "inf", "nan")  # and what does, since it would mean something else
 
 

@@ -17,7 +17,7 @@ from rgan_bench.config.identity import NEUTRAL
 from rgan_bench.config.validate import root_defaults, validate
 from rgan_bench.files import by_iteration
 from rgan_bench.locks import is_held
-from rgan_bench.report.parts import Malformed, printable
+from rgan_bench.report.parts import MOST, Malformed, printable
 from rgan_bench.report.reading import read_run
 from rgan_bench.report.runs import Run, Score
 from rgan_bench.report.sweeps import flat
@@ -39,6 +39,7 @@ class FoundRun:
         iteration: that it has come to; None: not known.
         run: what result.json tells, or at least the config; None: not even that can be read.
         held: whether a process holds the folder; None: that cannot be told.
+        rate: iterations a second of training; None: not known.
         problem: why result.json cannot be read; empty: it can.
         changed: when one of its files last changed, in seconds of Unix time.
         bytes: of all its files.
@@ -49,6 +50,7 @@ class FoundRun:
     iteration: int | None
     run: Run | None
     held: bool | None
+    rate: float | None
     problem: str
     changed: float
     bytes: int
@@ -84,11 +86,6 @@ class FoundRun:
     def command(self) -> str | None:
         """That made it; None: not known, or it was made from Python."""
         return self.run.command if self.run else None
-
-    @property
-    def rate(self) -> float | None:
-        """Iterations a second of training."""
-        return self.run.rate if self.run else None
 
     @property
     def age(self) -> float:
@@ -148,10 +145,15 @@ def read_entry(path: Path, *, ours: bool = False) -> FoundRun:
         status = "running"
     elif status == "running" and held is not None:
         status = "killed"
+    rate = run.rate if run else None
     if status in ("running", "killed", "no result", "damaged"):  # result.json is written now and then
-        iteration = max(filter(None, (iteration, *seen(folder))), default=iteration)
+        last = next(iter([*lines_of(folder.metrics, TAIL)][-1:]), {})
+        checkpoints = [int(file.stem[5:]) for file in by_iteration(folder.checkpoints, ".pt")]
+        iteration = max([iteration or 0, last.get("iteration", 0), *checkpoints]) or iteration
+        told = last.get("iterations_per_second")
+        rate = float(told) if type(told) in (int, float) and 0 <= told < MOST else rate
     size, changed = measure(path)
-    return FoundRun(path, status, iteration, run, held, problem, changed, size)
+    return FoundRun(path, status, iteration, run, held, rate, problem, changed, size)
 
 
 def run_without_result(path: Path, status: str) -> Run | None:
@@ -166,13 +168,6 @@ def run_without_result(path: Path, status: str) -> Run | None:
     except Exception:  # the file can hold anything
         return None
     return Run(path, printable(path.absolute().name), status, 0, config, {})
-
-
-def seen(folder: RunFolder) -> Iterator[int]:
-    """Iterations that files speak of, the last of metrics.jsonl and the last checkpoint's."""
-    last = [entry["iteration"] for entry in lines_of(folder.metrics, TAIL)][-1:]
-    yield from last
-    yield from (int(path.stem[5:]) for path in by_iteration(folder.checkpoints, ".pt")[-1:])
 
 
 def lines_of(path: Path, tail: int | None = None) -> Iterator[dict[str, Any]]:

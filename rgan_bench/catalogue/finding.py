@@ -82,6 +82,8 @@ def find_one(name: str, places: Iterable[Path]) -> FoundRun:
     if len(found) == 1:
         return read_entry(found[0])
     below = " ".join(map(printable, places)) or "outputs"
+    if not found and path.exists():
+        raise UserError(f"{printable(name)}: is no run folder: it has no result.json and no checkpoints")
     if not found:
         some = f"they are {shown(folders)}" if folders else "there are none"
         raise UserError(f"{printable(name)}: no run below {below} has this in its name; {some}")

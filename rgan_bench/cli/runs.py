@@ -129,7 +129,8 @@ def watch(asked: argparse.Namespace) -> None:
     def now() -> Group:
         try:
             runs = listed(asked)
-            return Group(*rendered(runs), *(Text(note, style="dim") for note in runs.notes()))
+            # What matters most comes first: a list that is longer than the terminal is cut off below.
+            return Group(*reversed(rendered(runs)), *(Text(note, style="dim") for note in runs.notes()))
         except UserError as error:
             return Group(Text(one_line(error)))
 

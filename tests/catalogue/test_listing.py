@@ -30,7 +30,9 @@ def states(make: Make) -> dict[str, Path]:
     found |= {"interrupted": make("loss=sgan", "seed=2", status="interrupted")}
     found |= {"killed": make("loss=rasgan", status="running", value=25.0), "running": make("loss=rasgan", value=20.0)}
     found |= {"damaged": make("loss=rasgan"), "no result": make("loss=rasgan")}
-    (found["killed"] / "metrics.jsonl").write_text('{"iteration": 10}\n{"iteration": 150000}\n{"iterat')
+    (found["killed"] / "metrics.jsonl").write_text(
+        '{"iteration": 10}\n{"iteration": 150000, "iterations_per_second": 9}\n{"it'
+    )
     (found["damaged"] / "result.json").write_text("{")
     (found["no result"] / "result.json").unlink()
     (found["no result"] / "checkpoints").mkdir()
@@ -46,7 +48,8 @@ def test_runs_are_listed_in_whatever_state_they_are(states: dict[str, Path], rga
         status, out, err = rgan_runs("--json")
     told = {Path(each["path"]): each for each in json.loads(out)}
     assert status == 0 and {path: each["status"] for path, each in told.items()} == {v: k for k, v in states.items()}
-    assert told[states["killed"]]["iteration"] == 150_000  # metrics.jsonl knows more than result.json
+    known = (told[states["killed"]][key] for key in ("iteration", "iterations_per_second"))
+    assert tuple(known) == (150_000, 9)  # metrics.jsonl knows more than result.json
     assert (told[states["no result"]]["loss"], told[states["no result"]]["iteration"]) == ("rasgan", 700)
     assert told[states["finished"]]["scores"]["fid"]["best"] == {"iteration": 100_000, "value": 30.0}
     status, out, err = rgan_runs()
