@@ -150,7 +150,7 @@ def read_entry(path: Path, *, ours: bool = False) -> FoundRun:
         last = next(iter([*lines_of(folder.metrics, TAIL)][-1:]), {})
         checkpoints = [int(file.stem[5:]) for file in by_iteration(folder.checkpoints, ".pt")]
         iteration = max([iteration or 0, last.get("iteration", 0), *checkpoints]) or iteration
-        told = last.get("iterations_per_second")
+        told: Any = last.get("iterations_per_second")
         rate = float(told) if type(told) in (int, float) and 0 <= told < MOST else rate
     size, changed = measure(path)
     return FoundRun(path, status, iteration, run, held, rate, problem, changed, size)

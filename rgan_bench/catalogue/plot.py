@@ -11,14 +11,14 @@ ASCII = str.maketrans({"│": "|", "┤": "+", "└": "+", "─": "-"})
 def plot(points: Sequence[tuple[float, float]], width: int, height: int, *, ascii_only: bool = False) -> list[str]:
     """
     Args:
-        points: (x, y), x rising; at least one.
+        points: (x, y), in the order in which they are joined; at least one.
         width, height: characters of the picture, its axes with their labels aside.
         ascii_only: a * for each character that has dots.
 
     Returns:
         Lines: y at the left, smallest and largest; x below.
     """
-    left, right = points[0][0], points[-1][0]
+    left, right = min(x for x, _ in points), max(x for x, _ in points)
     low, high = min(y for _, y in points), max(y for _, y in points)
 
     def dot(x: float, y: float) -> tuple[int, int]:

@@ -30,9 +30,8 @@ def states(make: Make) -> dict[str, Path]:
     found |= {"interrupted": make("loss=sgan", "seed=2", status="interrupted")}
     found |= {"killed": make("loss=rasgan", status="running", value=25.0), "running": make("loss=rasgan", value=20.0)}
     found |= {"damaged": make("loss=rasgan"), "no result": make("loss=rasgan")}
-    (found["killed"] / "metrics.jsonl").write_text(
-        '{"iteration": 10}\n{"iteration": 150000, "iterations_per_second": 9}\n{"it'
-    )
+    newest = '{"iteration": 150000, "iterations_per_second": 9}'
+    (found["killed"] / "metrics.jsonl").write_text(f'{{"iteration": 10}}\n{newest}\n{{"it')
     (found["damaged"] / "result.json").write_text("{")
     (found["no result"] / "result.json").unlink()
     (found["no result"] / "checkpoints").mkdir()

@@ -47,6 +47,7 @@ def test_a_curve_goes_where_its_points_are() -> None:
     assert plot([(0, 0), (90, 10)], 3, 3, ascii_only=True) == diagonal
     assert plot([(0, 0), (45, 10), (90, 0)], 6, 2)[:2] == ["10 ┤ ⢀⠔⠱⡀ ", " 0 ┤⡠⠊  ⠈⢆"]
     assert plot([(5, 3.0)], 3, 2)[0] == "3 ┤⠁  "
+    assert plot([(90, 10), (0, 0)], 3, 3, ascii_only=True) == diagonal  # a file can say anything
 
 
 # --- rerun ------------------------------------------------------------------------------------------------------------
