@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rgan_bench.api.scoring import score
     from rgan_bench.api.tables import table
     from rgan_bench.api.training import Diverged, NotScored, Result, train
+    from rgan_bench.catalogue import find as runs
     from rgan_bench.errors import UserError
     from rgan_bench.generators.images import sample_images as sample
     from rgan_bench.locks import Busy
@@ -32,6 +33,7 @@ __all__ = [
     "UserError",
     "__version__",
     "load_generator",
+    "runs",
     "sample",
     "score",
     "table",
@@ -47,6 +49,7 @@ _FROM = {
     "Result": "api.training:Result",
     "UserError": "errors:UserError",
     "load_generator": "run.checkpoint:load_generator",
+    "runs": "catalogue:find",
     "sample": "generators.images:sample_images",
     "score": "api.scoring:score",
     "table": "api.tables:table",

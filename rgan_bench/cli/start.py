@@ -21,6 +21,10 @@ def sample() -> None:
     _start("sample")
 
 
+def runs() -> None:
+    _start("runs")
+
+
 def prepare_cat() -> None:
     _start("prepare_cat")
 
