@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from rgan_bench.api.scoring import score
     from rgan_bench.api.tables import table
     from rgan_bench.api.training import Diverged, NotScored, Result, train
+    from rgan_bench.catalogue import find as runs
     from rgan_bench.errors import UserError
+    from rgan_bench.generators.images import sample_images as sample
     from rgan_bench.locks import Busy
     from rgan_bench.run.checkpoint import load_generator
 
@@ -31,6 +33,8 @@ __all__ = [
     "UserError",
     "__version__",
     "load_generator",
+    "runs",
+    "sample",
     "score",
     "table",
     "train",
@@ -39,16 +43,22 @@ __all__ = [
 # Where they come from. They are imported when they are asked for, so that `import rgan_bench` (and with it every
 # command's --help) does not import torch.
 _FROM = {
-    **dict.fromkeys(("Diverged", "NotScored", "Result", "train"), "api.training"),
-    "score": "api.scoring",
-    "table": "api.tables",
-    "UserError": "errors",
-    "Busy": "locks",
-    "load_generator": "run.checkpoint",
+    "Busy": "locks:Busy",
+    "Diverged": "api.training:Diverged",
+    "NotScored": "api.training:NotScored",
+    "Result": "api.training:Result",
+    "UserError": "errors:UserError",
+    "load_generator": "run.checkpoint:load_generator",
+    "runs": "catalogue:find",
+    "sample": "generators.images:sample_images",
+    "score": "api.scoring:score",
+    "table": "api.tables:table",
+    "train": "api.training:train",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _FROM:
-        return getattr(import_module(f"rgan_bench.{_FROM[name]}"), name)
+        module, _, attribute = _FROM[name].partition(":")
+        return getattr(import_module(f"rgan_bench.{module}"), attribute)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,32 @@ class Busy(Exception):
 # What flock says where the file system has no such locks (some network file systems).
 UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 _told: set[Path] = set()  # folders of which it was said
+LOOKS_PASS = 10.0  # seconds for which those who only look (`is_held`) are waited for: each takes microseconds
+
+
+def is_held(path: Path) -> bool | None:
+    """Whether a process holds the lock file now. Looking makes no file, and stops nobody from taking the lock.
+
+    Returns:
+        None: that cannot be told; the file system has no locks, or the file may not be read.
+    """
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe of that name would keep us waiting
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: several may look at once
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
 
 
 @contextlib.contextmanager
@@ -40,7 +67,7 @@ def held(path: Path, say: Callable[[str], None] = lambda text: None, *, wait: bo
         return
     with path.open("a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            _take(fcntl, file.fileno(), wait)
         except BlockingIOError:
             file.seek(0)
             raise Busy(file.read().strip() or "another process") from None
@@ -58,3 +85,22 @@ def held(path: Path, say: Callable[[str], None] = lambda text: None, *, wait: bo
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             file.flush()
         yield
+
+
+def _take(fcntl: ModuleType, descriptor: int, wait: bool) -> None:
+    """
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    until = time.monotonic() + LOOKS_PASS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            return
+        except BlockingIOError:
+            # Shared, as looks are, it can be had beside looks, and not beside a process that holds it.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            if time.monotonic() >= until:
+                raise
+        time.sleep(0.001)

@@ -10,7 +10,7 @@ from pathlib import Path
 import rgan_bench
 
 # What anyone may use: the modules at the top.
-GROUND = {"errors", "files", "console", "rng", "streams", "locks", "register", "plugins"}
+GROUND = {"errors", "files", "console", "rng", "streams", "locks", "register", "plugins", "ranks"}
 # Floor → those that it may import from, besides the ground. From the lowest to the highest.
 FLOORS = {
     "config": set(),
@@ -30,7 +30,7 @@ FLOORS = {
 # does without it too.
 TORCH_FREE_FLOORS = {"config", "report", "sweeps", "catalogue", "api", "cli"}
 TORCH_FREE = {
-    *GROUND - {"rng"},
+    *GROUND - {"rng", "ranks"},
     *("data", "data.cat", "data.cat.geometry", "data.cat.source", "data.cat.download", "data.cat.prepare"),
     *("scoring", "scoring.protocol", "scoring.fid_json"),
     *("run", "run.folder", "run.standing", "run.stops", "run.outcome", "training", "gan", "generators"),

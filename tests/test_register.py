@@ -223,7 +223,7 @@ def test_a_checkpoint_imports_no_plugin_and_says_which_it_needs(
         load_generator(only_run())
     status, _, err = run_command(fid.main, only_run())
     assert status == 2
-    assert "rgan-fid --plugins my_networks.py" in err
+    assert "name them: --plugins my_networks.py" in err
     generator = load_generator(only_run(), plugins=["my_networks.py"])
     assert generator(torch.zeros(2, generator.latent_dim)).shape == (2, 3, 16, 16)
     forget_plugins()

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Sequence
 
 import rgan_bench
-from rgan_bench.config.validate import known_keys
 from rgan_bench.errors import UserError
 
 VERSION = f"rgan_bench {rgan_bench.__version__}"
@@ -23,6 +22,8 @@ def for_hydra(arguments: Sequence[str], flags: Sequence[str]) -> list[str]:
     Raises:
         UserError: something else is written with dashes.
     """
+    from rgan_bench.config.validate import known_keys  # takes its time; other commands have only the version from here
+
     for number, argument in enumerate(arguments):
         name, _, value = argument.partition("=")
         if not name.startswith("--") or any(flag.startswith(name) for flag in flags):

@@ -17,6 +17,14 @@ def table() -> None:
     _start("table")
 
 
+def sample() -> None:
+    _start("sample")
+
+
+def runs() -> None:
+    _start("runs")
+
+
 def prepare_cat() -> None:
     _start("prepare_cat")
 

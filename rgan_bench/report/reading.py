@@ -101,6 +101,7 @@ def read_run(path: Path) -> Run:
             raise Malformed(f"protocol.{name} is missing")
     diverged, diversity = result.optional("diverged"), result.optional("diversity")
     command, versions, data = map(result.optional, ("command", "versions", "data"))
+    rate, failure = result.optional("iterations_per_second"), result.optional("failure")
     images = data.optional("fingerprint") if data else None
     return Run(
         folder=path.parent,
@@ -127,6 +128,8 @@ def read_run(path: Path) -> Run:
         versions={name: part.plain(depth=0) for name, part in versions.parts().items()} if versions else {},
         images=images.text() if images else None,
         plugins=read_plugins(result),
+        rate=rate.number() if rate else None,
+        failure=failure.text() if failure else None,
     )
 
 
@@ -214,7 +217,7 @@ def read_score(name: str, summary: Part, protocol: Part) -> Score:
             raise entry.wrong("a pair of iteration and value")
         history.append((pair[0].iteration(), pair[1].number()))
     final = summary["final"]
-    mean, draws = final.optional("mean"), final.optional("draws")
+    mean, draws, sd = map(final.optional, ("mean", "draws", "sd"))
     return Score(
         name=name,
         protocol={key: part.plain(depth=0) for key, part in protocol.parts().items()},
@@ -223,6 +226,7 @@ def read_score(name: str, summary: Part, protocol: Part) -> Score:
         table3={key: table3[key].number() for key in ("min", "max", "mean", "sd")} if table3 else None,
         draws=draws.whole() if mean and draws else 1,
         mean=mean.number() if mean and draws else None,
+        sd=sd.number() if sd and draws else None,
     )
 
 

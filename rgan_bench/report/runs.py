@@ -14,6 +14,7 @@ from rgan_bench.config.combinations import as_list, own_weights, shown
 from rgan_bench.config.identity import COUNTED, NEUTRAL, identity_of
 from rgan_bench.config.validate import group_options, load_group_option
 from rgan_bench.files import by_iteration
+from rgan_bench.scoring.protocol import HIGHER_IS_BETTER
 
 COLLAPSED = 0.1  # of the real images' variation: below it a generator makes one picture, or nearly
 
@@ -33,7 +34,7 @@ class Score:
         history: (iteration, value) of each.
         table3: min, max, mean and sd over 20k, 30k, …, 100k; None where they are not all there.
         draws: how many draws of fakes the last was made from; `final` is of the first.
-        mean: over these draws; None: of one.
+        mean, sd: over these draws; None: of one.
     """
 
     name: str
@@ -43,6 +44,13 @@ class Score:
     table3: dict[str, float] | None = None
     draws: int = 1
     mean: float | None = None
+    sd: float | None = None
+
+    @property
+    def best(self) -> tuple[int, float]:
+        """(iteration, value)."""
+        choose = max if self.protocol["metric"] in HIGHER_IS_BETTER else min
+        return choose(self.history or [self.final], key=lambda pair: pair[1])
 
     def averaged(self) -> "Score":
         """With the mean over its draws in place of the first."""
@@ -73,6 +81,8 @@ class Run:
         images: fingerprint of the data; None: not told.
         plugins: what decides the training and comes from a plugin → digest of its source.
         generator: of the run's generators, the one whose pictures are shown: "raw" or "ema".
+        rate: iterations a second of training; None: not told.
+        failure: why it failed; None: it did not.
     """
 
     folder: Path
@@ -91,6 +101,8 @@ class Run:
     images: str | None = None
     plugins: dict[str, str] = field(default_factory=dict)
     generator: str = "raw"
+    rate: float | None = None
+    failure: str | None = None
 
     @property
     def averaged(self) -> bool:

@@ -17,6 +17,8 @@ from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_atomically
 from rgan_bench.gan.networks import build_networks
 from rgan_bench.plugins import load_plugins
+from rgan_bench.run.exported import load_exported
+from rgan_bench.scoring.sampling import set_batch_norm
 
 FORBIDDEN = (PermissionError, IsADirectoryError)  # the file may be good: nothing to be said against its content
 KEYS = ("iteration", "generator", "discriminator", "generator_optimizer", "discriminator_optimizer", "config")
@@ -134,7 +136,7 @@ def config_of(content: dict[str, Any], path: Path) -> Config:
     named = content["config"].get("plugins") or []
     named = named if isinstance(named, list) else [named]
     needed = content.get("plugins", {})
-    remedy = f"name them: rgan-fid --plugins {','.join(map(str, named))}, load_generator(…, plugins={named})"
+    remedy = f"name them: --plugins {','.join(map(str, named))}, load_generator(…, plugins={named})"
     try:
         merged = OmegaConf.merge(root_defaults(), {**content["config"], "plugins": []})
         assert isinstance(merged, DictConfig)  # of two dicts
@@ -160,27 +162,48 @@ def last_checkpoint(path: Path) -> Path:
     return previous if previous.exists() and not last.exists() else last
 
 
-def load_generator(
-    path: str | Path, device: str | torch.device = "cpu", *, plugins: Sequence[str] = (), ema: bool = False
-) -> nn.Module:
-    """The generator of a checkpoint or of a run folder's last one, ready to sample.
+def read_generator(path: Path) -> tuple[Path, dict[str, Any], Config]:
+    """Of a checkpoint, of a run folder's last one, or of a .safetensors file that `rgan-sample --export` wrote: the
+    file, its content (of the last kind the generator alone, and no optimizers) and the config.
 
-    It takes z ~ N(0, 1) [B, generator.latent_dim] and gives images [B, 3, H, W] in [−1, 1], or points [B, 2, 1, 1]. It
-    is in eval mode, where batch norm uses running statistics; `rgan_bench.scoring.sampling.sample` draws under batch
-    statistics, as scores do.
+    Raises:
+        UserError: no such file, or none of these, or its network's plugin is not loaded.
+    """
+    path = last_checkpoint(path)
+    content = load_exported(path) if path.suffix == ".safetensors" else load_checkpoint(path)
+    return path, content, config_of(content, path)
+
+
+def load_generator(
+    path: str | Path,
+    device: str | torch.device = "cpu",
+    *,
+    plugins: Sequence[str] = (),
+    ema: bool = False,
+    batch_norm: str = "running",
+) -> nn.Module:
+    """The generator of a checkpoint, of a run folder's last one, or of a .safetensors file that `rgan-sample --export`
+    wrote, ready to sample.
+
+    It takes z ~ N(0, 1) [B, generator.latent_dim] and gives images [B, 3, H, W] in [−1, 1], or points [B, 2, 1, 1].
 
     Args:
         plugins: modules or files that the network's plugin is in, if it comes from one.
         ema: the moving average of the generator's weights instead (`ema.half_life`).
+        batch_norm: "running" normalises by the generator's running statistics: the module is in eval mode. "batch"
+            normalises each batch by its own statistics, as scores do: the module is in train mode, and its running
+            statistics stay as they are, whether it is called then or after `.eval()`, which goes over to them.
 
     Raises:
         UserError: no such file, or not a checkpoint of this project, or its network's plugin is not named, or there is
-            no average.
+            no average, or no such batch_norm.
     """
+    if batch_norm not in ("batch", "running"):
+        raise UserError(f"batch_norm={batch_norm!r}: must be batch or running")
     load_plugins(plugins)
-    path = last_checkpoint(Path(path))
-    content = load_checkpoint(path)
-    return generator_of(content, config_of(content, path), path, ema=ema).to(device)
+    path, content, config = read_generator(Path(path))
+    generator = generator_of(content, config, path, ema=ema).to(device)
+    return set_batch_norm(generator, "batch") if batch_norm == "batch" else generator
 
 
 def generator_of(content: dict[str, Any], config: Config, path: Path, *, ema: bool = False) -> nn.Module:

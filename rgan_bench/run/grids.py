@@ -1,6 +1,7 @@
 """Sample grids: 64 images from latents that stay the same throughout a run. Of points, a scatter plot."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 from torch import Tensor
 from torchvision.utils import save_image
@@ -39,7 +40,7 @@ def draw_grid(state: TrainState, data: ImageDataset, config: Config, folder: Run
     path = folder.sample(state.iteration, which)
     path.parent.mkdir(exist_ok=True)
     if isinstance(data, PointDataset):
-        _scatter(data, fakes, path)
+        write_atomically(path, lambda file: scatter(data, fakes, file))
         return path
     if which == "raw":
         state.diversity = {"iteration": state.iteration, "pixel_sd": pairwise_sd(fakes)}
@@ -47,8 +48,8 @@ def draw_grid(state: TrainState, data: ImageDataset, config: Config, folder: Run
     return path
 
 
-def _scatter(data: PointDataset, fakes: Tensor, path: Path) -> None:
-    """Fakes [N, 2, 1, 1] over real points, in a square that the data alone decides."""
+def scatter(data: PointDataset, fakes: Tensor, file: BinaryIO) -> None:
+    """A PNG of fakes [N, 2, 1, 1] over real points, in a square that the data alone decides."""
     from matplotlib.figure import Figure  # takes half a second, and of images nobody needs it
 
     figure = Figure(figsize=(4, 4), dpi=100)
@@ -60,4 +61,4 @@ def _scatter(data: PointDataset, fakes: Tensor, path: Path) -> None:
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     axes.set_axis_off()
     # The name of matplotlib's version would change the file.
-    write_atomically(path, lambda file: figure.savefig(file, format="png", metadata={"Software": None}))
+    figure.savefig(file, format="png", metadata={"Software": None})

@@ -91,7 +91,7 @@ class Collector:
         return Statistics((self.shift + mean).cpu().numpy(), sigma.cpu().numpy(), self.count, kept, score)
 
 
-def collect(
+def summarise(
     features: Iterable[Sequence[Tensor]],
     extractors: list[Extractor],
     total: int,
@@ -114,6 +114,13 @@ def collect(
             for collector, each in zip(collectors, found, strict=True):
                 collector.add(each)
         return [collector.statistics() for collector in collectors]
+
+
+def collect(
+    batches: Iterable[Tensor], extractors: list[Extractor], total: int, keep_features: Collection[str] = ()
+) -> list[Statistics]:
+    """As `summarise`, of uint8 images that come in batches."""
+    return summarise(through(batches, extractors), extractors, total, keep_features)
 
 
 def through(batches: Iterable[Tensor], extractors: list[Extractor]) -> Iterator[list[Tensor]]:
@@ -238,7 +245,7 @@ class RealStatistics:
     def compute(self, extractor: Extractor, batches: Iterable[Tensor], keep_features: bool = False) -> Statistics:
         """From `batches` of `self.batches(…)`; saved for the next run if the cache can be written."""
         kept = [extractor.features] if keep_features else []
-        (statistics,) = collect(through(batches, [extractor]), [extractor], self.count, kept)
+        (statistics,) = collect(batches, [extractor], self.count, kept)
         # Any, since to a checker an array might be meant for np.savez's own options.
         saved: dict[str, Any] = {"mu": statistics.mu, "sigma": statistics.sigma}
         if statistics.features is not None:

@@ -37,6 +37,7 @@ def sample(
     batch_norm: str,
     batch_size: int,
     stored: Callable[[Tensor], Tensor] = to_uint8,
+    check_each: bool = False,
     share: tuple[int, int] = (0, 1),
 ) -> Iterator[Tensor]:
     """`count` fakes in batches, uint8 [≤ batch_size, 3, H, W], on the generator's device.
@@ -51,17 +52,19 @@ def sample(
         batch_size: images a forward pass. The last pass is full too, and cut: under batch statistics an image
             depends on the size of its batch.
         stored: what the generator makes → as data sets store it. Points: `as_they_are`.
+    <<<<<<< HEAD
         share: (k, n): of every n batches the k-th alone, from 0.
+    =======
+        check_each: for who does not wait for the last batch before the first is used.
+    >>>>>>> main
 
     Raises:
         NotFinite: as 8 bits, NaN would look like an image. Before the batch that holds it; on a GPU, where a look at
-            each would make the host wait for it, before the last one: nobody gets all of them.
+            each would make the host wait for it, before the last one, unless `check_each`: nobody gets all of them.
     """
     device = next(generator.parameters()).device
     latent_dim = cast(int, generator.latent_dim)  # to a checker every attribute of a module is a tensor or a module
-    # Infinite weights can saturate into images that look sound; running statistics count where they are used.
-    used = [*generator.parameters(), *(generator.buffers() if batch_norm == "running" else ())]
-    finite = torch.stack([torch.isfinite(tensor).all() for tensor in used]).all()
+    finite = weights_are_finite(generator, batch_norm)
     batches = [*enumerate(range(0, count, batch_size))][share[0] :: share[1]]
     for index, start in batches:
         z = torch.randn(batch_size, latent_dim, generator=stream(seed, purpose, index)).to(device)
@@ -69,20 +72,40 @@ def sample(
             values = generator(z)[: count - start]
         finite = finite & torch.isfinite(values).all()
         last = index == batches[-1][0]
-        if (last or device.type in READ_AT_ONCE) and not finite:
+        if (last or check_each or device.type in READ_AT_ONCE) and not finite:
             raise NotFinite
         yield stored(values)
+
+
+def weights_are_finite(generator: nn.Module, batch_norm: str) -> Tensor:
+    """A boolean on the generator's device. Infinite weights can saturate into images that look sound; running
+    statistics count where they are used."""
+    used = [*generator.parameters(), *(generator.buffers() if batch_norm == "running" else ())]
+    return torch.stack([torch.isfinite(tensor).all() for tensor in used]).all()
+
+
+def batch_norms(generator: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [module for module in generator.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
+def set_batch_norm(generator: nn.Module, batch_norm: str) -> nn.Module:
+    """The generator itself, which from now on uses batch statistics in train mode, running ones in eval mode, and
+    changes the latter in neither.
+
+    Args:
+        batch_norm: "batch" or "running": the mode that it is put into.
+    """
+    for norm in batch_norms(generator):
+        norm.track_running_stats = False
+    return generator.train(batch_norm == "batch")
 
 
 @contextmanager
 def borrowed(generator: nn.Module, batch_norm: str) -> Iterator[None]:
     """Puts the generator into the wanted batch-norm mode; afterwards its modes and buffers are as they were."""
     modes = {module: module.training for module in generator.modules()}
-    norms = [m for m in modes if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
-    generator.train(batch_norm == "batch")
-    if batch_norm == "batch":
-        for norm in norms:
-            norm.track_running_stats = False  # batch statistics without touching the running ones
+    norms = [norm for norm in batch_norms(generator) if norm.track_running_stats]
+    set_batch_norm(generator, batch_norm)
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from rgan_bench.errors import UserError
 from rgan_bench.scoring.extractors import Extractor, create_extractor
 from rgan_bench.scoring.extractors.weights import share
 from rgan_bench.scoring.given import GivenStatistics
-from rgan_bench.scoring.metrics import NEED_FEATURES, RealStatistics, Statistics, collect, measure, through
+from rgan_bench.scoring.metrics import NEED_FEATURES, RealStatistics, Statistics, measure, summarise, through
 from rgan_bench.scoring.neighbours import NEIGHBOURS
 from rgan_bench.scoring.protocol import Protocol, metrics_of
 from rgan_bench.scoring.sampling import NotFinite, sample, to_uint8
@@ -179,7 +179,7 @@ class Scorer:
         keep = [features for features in metrics if set(metrics[features]) & set(NEED_FEATURES)]
         classify = [features for features in metrics if "inception_score" in metrics[features]]
         real = {e.features: self.real_statistics(e, e.features in keep) for e in self.extractors}
-        fake = dict(zip(metrics, collect(found_in, self.extractors, total, keep, classify), strict=True))
+        fake = dict(zip(metrics, summarise(found_in, self.extractors, total, keep, classify), strict=True))
         found: dict[str, float] = {}
         for features, mine in wanted.items():
             values = measure(metrics[features], fake[features], real[features])

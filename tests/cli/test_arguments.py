@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import rgan_bench
-from rgan_bench.cli import fid, prepare_cat, table, train
+from rgan_bench.cli import fid, prepare_cat, runs, sample, table, train
 from tests.conftest import TINY
 
 
@@ -39,7 +39,7 @@ def test_other_tools_ways_get_one_line(arguments: list[str], message: str, rgan_
     assert not Path("outputs").exists()
 
 
-@pytest.mark.parametrize("command", [train, fid, table, prepare_cat])
+@pytest.mark.parametrize("command", [train, fid, table, sample, runs, prepare_cat])
 def test_the_version(command: object, run_command: Callable) -> None:
     assert run_command(command.main, "--version") == (0, f"rgan_bench {rgan_bench.__version__}\n", "")
 

@@ -37,7 +37,7 @@ def only_run(root: str) -> Path:
 
 
 def assert_same(one: str, two: str) -> None:
-    """Weights and scores, as far as float32 goes: a gradient of nearly zero makes a step of Adam in either direction."""
+    """Weights and scores, as far as float32 goes: Adam makes a whole step of a gradient near zero too."""
     contents = [torch.load(only_run(root) / "checkpoints" / "last.pt", weights_only=True) for root in (one, two)]
     for part in ("generator", "generator_ema", "discriminator"):
         for key, wanted in contents[0][part].items():
