@@ -52,11 +52,8 @@ def sample(
         batch_size: images a forward pass. The last pass is full too, and cut: under batch statistics an image
             depends on the size of its batch.
         stored: what the generator makes → as data sets store it. Points: `as_they_are`.
-    <<<<<<< HEAD
         share: (k, n): of every n batches the k-th alone, from 0.
-    =======
         check_each: for who does not wait for the last batch before the first is used.
-    >>>>>>> main
 
     Raises:
         NotFinite: as 8 bits, NaN would look like an image. Before the batch that holds it; on a GPU, where a look at
