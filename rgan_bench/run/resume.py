@@ -40,6 +40,7 @@ def resume(state: TrainState, store: CheckpointStore, folder: RunFolder, data: I
             f"scored after {asked:,} as is asked for; ask for {state.iteration} or more, or score a checkpoint of "
             f"then, if there is one: rgan-fid {store.periodic_path(asked)}"
         )
+    store.spare(content)
     return True
 
 

@@ -6,6 +6,7 @@ from rgan_bench.gan.losses import loss_of
 from rgan_bench.gan.networks import count_parameters
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.run.parts import Parts
+from rgan_bench.run.space import Space
 from rgan_bench.training.devices import device_title
 
 
@@ -29,5 +30,6 @@ def introduction(config: Config, parts: Parts, folder: RunFolder) -> list[tuple[
         ("optimizer", f"{adam}, batch {train.batch_size}"),
         ("device", device_title(device)),
         ("run folder", str(folder.path)),
+        ("disk", Space.of(config, state).describe()),
         ("training", f"{start}to iteration {train.iterations:,}"),
     ]
