@@ -39,7 +39,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, previou
 def link_atomically(path: Path, content: Path) -> None:
     """Makes `path` a second name of the file at `content`: they take the room of one.
 
-    Safe among files that are only ever replaced, as `write_atomically` does: what is written in place would change both.
+    Safe among files that are only ever replaced, as `write_atomically` does: writing in place would change both.
 
     Raises:
         OSError: there is nothing at `content`, or its file system has no such names; `path` is then as it was.
@@ -54,7 +54,7 @@ def link_atomically(path: Path, content: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """A name beside it. Not of the process's number alone: on a shared file system two machines may have the same one."""
+    # Not the process's number alone: on a shared file system two machines may have the same one.
     # A name may have 255 bytes, of which this takes some 30.
     return path.with_name(f".{path.name[:60]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 

@@ -71,7 +71,7 @@ class Space:
         needed = max(self.total - held, self.checkpoint)
         if disk.total and needed > disk.free:  # some network file systems say 0 of 0
             raise UserError(
-                f"output_root={folder.path.parent}: this run writes {in_words(needed)} to the disk ({self.describe()}), "
+                f"output_root={folder.path.parent}: this run needs {in_words(needed)} of disk ({self.describe()}), "
                 f"and {in_words(disk.free)} are free; free some, keep fewer (train.keep, train.checkpoint_every=null, "
                 "train.sample_every), ask for fewer train.iterations, or choose another place with output_root=PATH"
             )
@@ -83,8 +83,8 @@ def checkpoint_bytes(state: TrainState) -> int:
     networks = (*state.generators().values(), state.discriminator)
     kept = [each for network in networks for each in network.state_dict().values()] + list(state.memory.values())
     # Adam's: two moments of each parameter, and a counter of four bytes.
-    moments = sum(2 * each.nbytes + 4 for each in parameters)
-    return sum(each.nbytes for each in kept) + moments + PER_TENSOR * (len(kept) + 3 * len(parameters))
+    moments = sum(2 * int(each.nbytes) + 4 for each in parameters)
+    return sum(int(each.nbytes) for each in kept) + moments + PER_TENSOR * (len(kept) + 3 * len(parameters))
 
 
 def _held(paths: Iterable[Path]) -> int:
