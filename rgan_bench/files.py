@@ -114,11 +114,11 @@ def reason(error: BaseException) -> str:
 
 def in_words(count: float) -> str:
     """Of bytes: 516 kB, 81.1 MB, 1.23 GB."""
-    for unit in ("bytes", "kB", "MB"):
+    for unit in ("bytes", "kB", "MB", "GB"):
         if count < 999.5:
             return f"{count:.3g} {unit}"
         count /= 1000
-    return f"{count:,.3g} GB" if count < 999.5 else f"{count:,.0f} GB"
+    return f"{count:,.1f} TB"
 
 
 def is_folder(path: Path) -> bool | None:

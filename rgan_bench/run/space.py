@@ -50,7 +50,7 @@ class Space:
 
     def describe(self) -> str:
         size = in_words(self.checkpoint)
-        kept = f"at most {self.checkpoints} checkpoints of {size} at a time" if self.checkpoints > 1 else "a checkpoint"
+        kept = f"at most {self.checkpoints:,} checkpoints of {size} at a time" if self.checkpoints > 1 else "a checkpoint"
         grids = f", {self.grids:,} sample grid{'s' * (self.grids > 1)} of {in_words(self.grid)}" if self.grids else ""
         return f"about {in_words(self.total)}: {kept}{grids}"
 
@@ -70,9 +70,10 @@ class Space:
         # However much is there: the next checkpoint is written before an older one goes.
         needed = max(self.total - held, self.checkpoint)
         if disk.total and needed > disk.free:  # some network file systems say 0 of 0
+            to_come = f", of which {in_words(needed)} are still to come" if needed < self.total else ""
             raise UserError(
-                f"output_root={folder.path.parent}: this run needs {in_words(needed)} of disk ({self.describe()}), "
-                f"and {in_words(disk.free)} are free; free some, keep fewer (train.keep, train.checkpoint_every=null, "
+                f"output_root={folder.path.parent}: this run takes {self.describe()}{to_come}; the disk there has "
+                f"{in_words(disk.free)} free: free some, keep fewer (train.keep, train.checkpoint_every=null, "
                 "train.sample_every), ask for fewer train.iterations, or choose another place with output_root=PATH"
             )
 

@@ -51,8 +51,8 @@ def test_a_run_that_does_not_fit_is_refused_before_anything_is_written(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: disk)
     status, out, err = run_command(cli.main, *TINY, "train.iterations=6", "output_root=a/b")
     assert (status, out) == (2, "")
-    assert err.startswith("rgan-train: error: output_root=a/b: this run needs 2.")
-    assert "1 MB are free; free some, keep fewer (train.keep, train.checkpoint_every=null" in err
+    assert err.startswith("rgan-train: error: output_root=a/b: this run takes about 2.")
+    assert "has 1 MB free: free some, keep fewer (train.keep, train.checkpoint_every=null" in err
     assert err.count("\n") == 1
     assert not Path("a").exists()
     # What the remedy says helps; and what lies there already is not needed again.
