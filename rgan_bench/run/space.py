@@ -49,8 +49,8 @@ class Space:
         return self.checkpoint * self.checkpoints + self.grid * self.grids
 
     def describe(self) -> str:
-        size = in_words(self.checkpoint)
-        kept = f"at most {self.checkpoints:,} checkpoints of {size} at a time" if self.checkpoints > 1 else "a checkpoint"
+        many = f"at most {self.checkpoints:,} checkpoints of {in_words(self.checkpoint)} at a time"
+        kept = many if self.checkpoints > 1 else "one checkpoint"
         grids = f", {self.grids:,} sample grid{'s' * (self.grids > 1)} of {in_words(self.grid)}" if self.grids else ""
         return f"about {in_words(self.total)}: {kept}{grids}"
 
