@@ -22,9 +22,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, previou
     Raises:
         OSError: no space, no permission; `path` is then as it was, and no temporary file is left.
     """
-    # Not the process's number alone: on a shared file system two machines may have the same one.
-    # A name may have 255 bytes, of which this takes some 30.
-    temporary = path.with_name(f".{path.name[:60]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = _temporary(path)
     try:
         with temporary.open("wb") as file:
             write(file)
@@ -36,6 +34,29 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, previou
     finally:
         temporary.unlink(missing_ok=True)
     _flush_folder(path.parent)
+
+
+def link_atomically(path: Path, content: Path) -> None:
+    """Makes `path` a second name of the file at `content`: they take the room of one.
+
+    Safe among files that are only ever replaced, as `write_atomically` does: writing in place would change both.
+
+    Raises:
+        OSError: there is nothing at `content`, or its file system has no such names; `path` is then as it was.
+    """
+    temporary = _temporary(path)
+    try:
+        os.link(content, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)  # it is there still where `path` was this file already
+    _flush_folder(path.parent)
+
+
+def _temporary(path: Path) -> Path:
+    # Not the process's number alone: on a shared file system two machines may have the same one.
+    # A name may have 255 bytes, of which this takes some 30.
+    return path.with_name(f".{path.name[:60]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -89,6 +110,15 @@ def _flush_folder(folder: Path) -> None:
 def reason(error: BaseException) -> str:
     """Why, without the number of the error and the path, which the message around it names."""
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+
+
+def in_words(count: float) -> str:
+    """Of bytes: 516 kB, 81.1 MB, 1.23 GB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"
 
 
 def is_folder(path: Path) -> bool | None:
@@ -169,7 +199,12 @@ def read_below(root: Path, name: str, file_bytes: int) -> bytes:
 def by_iteration(folder: Path, suffix: str) -> list[Path]:
     """Files called iter_NUMBER.suffix, rising by number: past a million, names would sort wrongly."""
     found = {path: re.fullmatch(r"iter_(\d+)", path.stem) for path in folder.glob(f"iter_*{suffix}")}
-    return sorted((path for path, match in found.items() if match), key=lambda path: int(path.stem[5:]))
+    return sorted((path for path, match in found.items() if match), key=iteration_of)
+
+
+def iteration_of(path: Path) -> int:
+    """Of a file that `by_iteration` found."""
+    return int(path.stem.removeprefix("iter_"))
 
 
 def listing_digest(root: Path) -> str:

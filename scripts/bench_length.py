@@ -80,7 +80,7 @@ def main() -> None:
     arguments = parser.parse_intermixed_args()
     half = arguments.rounds * LINES * LOG_EVERY // 2  # the turns lie around the iteration that was asked for
     overrides = [
-        "data=demo", "arch.width=8", "train.iterations=1000000000", f"train.log_every={LOG_EVERY}",
+        "data=demo", "arch.width=8", "train.iterations=20000000", f"train.log_every={LOG_EVERY}",
         "train.sample_every=500", "train.checkpoint_every=1000", "train.keep=2", "fid.every=null",
         *arguments.override,
     ]  # fmt: skip

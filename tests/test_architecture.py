@@ -32,6 +32,7 @@ TORCH_FREE_FLOORS = {"config", "report", "sweeps", "catalogue", "api", "cli"}
 TORCH_FREE = {
     *GROUND - {"rng", "ranks"},
     *("data", "data.cat", "data.cat.geometry", "data.cat.source", "data.cat.download", "data.cat.prepare"),
+    "data.signature",
     *("scoring", "scoring.protocol", "scoring.fid_json"),
     *("run", "run.folder", "run.standing", "run.stops", "run.outcome", "training", "gan", "generators"),
 }

@@ -113,7 +113,7 @@ class Bench:
         from rgan_bench.scoring.points import make_scorer
 
         fid = dataclasses.replace(fid, every=None)  # no part of how a score is computed
-        real = self.given or self.once(lambda: load_data(data, limits).to(self.device), data, limits)
+        real = self.given or self.once(lambda: load_data(data, limits, fid.cache_dir).to(self.device), data, limits)
         scorer: Scorer = self.once(lambda: make_scorer(fid, real, self.device, say), fid, data, limits)
         return scorer
 

@@ -22,6 +22,7 @@ class ImageDataset:
         fingerprint: of the pixels; two data sets with one fingerprint are the same images in the same order.
         skipped: how many files that cannot be read, and folders that cannot be listed, were left out.
         mirrored: whether batches may hold mirrored images, too. (Scores are always against the images as they are.)
+        signature: of the files that they were read from, as they were before; None: there are none that could change.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ImageDataset:
     fingerprint: str
     skipped: int = 0
     mirrored: bool = False
+    signature: str | None = None
 
     @classmethod
     def from_images(cls, name: str, source: str, images: Tensor, skipped: int = 0) -> "ImageDataset":

@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 # What a file of these names may hold, whichever of the names it has. Pillow's many other decoders stay shut.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+VERSION = 1  # goes up where the same file comes to give other pixels: what was decoded before is then not used
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # our own limit is lower, and an error
 

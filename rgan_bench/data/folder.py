@@ -1,8 +1,10 @@
 """A folder or a .zip of images, any depth."""
 
 import os
+import sys
+import time
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,6 +23,7 @@ from rgan_bench.errors import UserError
 from rgan_bench.files import is_folder, is_hidden, names_below, read_below, read_member, reason
 from rgan_bench.register import dataset
 
+PATIENCE = 3.0  # seconds
 Reader = Callable[[str], bytes]  # name → content; what is larger than limits.file_bytes is refused unread
 
 
@@ -132,10 +135,8 @@ class _Request:
         # Pillow decodes without holding Python's lock, so threads use all cores.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             done = pool.map(work, range(len(names)))
-            title = f"reading {self.root.name}"
-            progress = tqdm(done, total=len(names), desc=title, unit="img", disable=None, leave=False)
             try:
-                readable = np.fromiter(progress, dtype=bool, count=len(names))
+                readable = np.fromiter(_shown(done, len(names), f"reading {self.root.name}"), bool, len(names))
             except BaseException:  # an image that is refused, or Ctrl-C: not to wait for all the others
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -150,6 +151,16 @@ class _Request:
         except Exception as error:  # Pillow and zipfile raise many kinds on broken files
             why = "not an image" if isinstance(error, UnidentifiedImageError) else reason(error)
             raise UserError(f"{self.what}: the image {name} cannot be read ({why}); remove it{self.or_else}") from error
+
+
+def _shown(done: Iterable[bool], total: int, title: str) -> Iterator[bool]:
+    """Passes them through: with a bar on a terminal; elsewhere a line says so where it takes long."""
+    began, told = time.perf_counter(), sys.stderr.isatty()
+    for number, each in enumerate(tqdm(done, total=total, desc=title, unit="img", disable=None, leave=False), 1):
+        if not told and time.perf_counter() - began > PATIENCE:
+            told = True
+            say(f"{title}: {number:,} of {total:,} images so far")
+        yield each
 
 
 def _is_image(name: str) -> bool:

@@ -38,7 +38,7 @@ def sampled_grid(trained: Trained, rows: int, columns: int, seed: int) -> Pictur
     fakes = torch.cat(list(draw(trained, rows * columns, seed)))
     if not trained.of_points:
         return grid(fakes, columns)
-    data = load_data(trained.config.data, trained.config.limits)
+    data = load_data(trained.config.data, trained.config.limits, trained.config.fid.cache_dir)
     if not isinstance(data, PointDataset):
         raise UserError(f"{trained.path}: its data={data.name} holds no points to draw the fakes over")
     picture = io.BytesIO()

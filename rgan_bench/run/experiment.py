@@ -24,6 +24,7 @@ from rgan_bench.run.resume import resume
 from rgan_bench.run.sinks import Sink, Sinks
 from rgan_bench.run.sinks.metrics_file import MetricsFile
 from rgan_bench.run.sinks.terminal import Terminal
+from rgan_bench.run.space import Space
 from rgan_bench.run.standing import answer
 from rgan_bench.run.stops import Stopped, StopSignals
 from rgan_bench.run.store import CheckpointStore
@@ -95,6 +96,7 @@ class Experiment:
         self.folder = RunFolder.of(config)
         self.parts = Parts.of(config)
         self.state = self.parts.state
+        Space.of(config, self.state).check(self.folder)
         self.store = CheckpointStore(self.folder.checkpoints, config.train.keep, say)
         self.keeper = Keeper(self.store, self.state, config, self.parts.data)
         self.timetable = Timetable(config.train, config.fid)

@@ -24,7 +24,7 @@ class Keeper:
         self.saved: tuple[int, ...] = (0,)
 
     def save(self, wall_seconds: float, before: Callable[[], None], *, periodic: bool = False) -> None:
-        """`last.pt`, unless it holds this state already; with `periodic`, also a file of its own for this iteration.
+        """`last.pt`, unless it holds this state already; with `periodic`, also under the name of this iteration.
 
         Args:
             before: is called when a new `last.pt` is about to be written.
@@ -37,7 +37,7 @@ class Keeper:
         if not content_is_new and (not periodic or path.exists()):
             return
         self.state.wall_seconds = wall_seconds
-        content = {**self.state.state_dict(), **self.beside}
+        content = {**self.state.state_dict(), **self.beside, "spared": self.store.spared}
         if content_is_new:
             before()
             self.store.save_last(content)

@@ -9,7 +9,6 @@ from rgan_bench.console import say
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.data.load import load_data
 from rgan_bench.errors import UserError
-from rgan_bench.run.standing import source_signature
 from rgan_bench.scoring.points import make_scorer
 from rgan_bench.scoring.scorer import Scorer
 from rgan_bench.training.accelerate import Accelerator
@@ -23,13 +22,11 @@ class Parts:
     """
     Attributes:
         data: on the device.
-        signature: of the files that it was read from.
         scorer: None: the run is never scored.
     """
 
     device: torch.device
     data: ImageDataset
-    signature: str | None
     scorer: Scorer | None
     accelerator: Accelerator
     state: TrainState
@@ -45,14 +42,13 @@ class Parts:
         if device.type == "cpu" and config.accelerate != "none":
             keep_freed_memory()
         check_memory(config, device)
-        signature = source_signature(config.data)  # before the files are read: what changes meanwhile is noticed
-        data = load_data(config.data, config.limits)
+        data = load_data(config.data, config.limits, config.fid.cache_dir)
         check_batch(config, len(data))
         data = data.to(device)
         scorer = make_scorer(config.fid, data, device, say) if config.fid.every else None
         accelerator = Accelerator(config.accelerate, device, say)
         state = TrainState.new(config, device, plain=accelerator.plain)
-        return cls(device, data, signature, scorer, accelerator, state)
+        return cls(device, data, scorer, accelerator, state)
 
 
 def check_batch(config: Config, images: int) -> None:

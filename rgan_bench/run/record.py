@@ -101,7 +101,7 @@ def result_of(config: Config, parts: Parts, wall_seconds: float) -> dict[str, An
             "image_size": data.image_size,
             "skipped": data.skipped,
             "fingerprint": data.fingerprint,
-            "signature": parts.signature,
+            "signature": data.signature,
         },
         "versions": {
             **versions(device),

@@ -36,6 +36,7 @@ def resume(state: TrainState, store: CheckpointStore, folder: RunFolder, data: I
         ) from error
     if state.iteration > config.train.iterations:
         raise UserError(has_come_further(folder, state.iteration, config.train.iterations))
+    store.spare(content)
     return True
 
 

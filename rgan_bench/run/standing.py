@@ -8,8 +8,9 @@ from typing import Any
 
 from rgan_bench import register
 from rgan_bench.config.schema import Config, FidConfig
+from rgan_bench.data.signature import source_signature
 from rgan_bench.errors import UserError
-from rgan_bench.files import digest, is_folder, listing_digest
+from rgan_bench.files import digest
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.scoring.protocol import INCEPTION_WEIGHTS, metrics_of
 
@@ -123,21 +124,6 @@ def scores_of(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dic
         yield name, result["protocol"][name], summary
     for other in result.get("scores_under_other_protocols", []):
         yield other["score"], other["protocol"], other
-
-
-def source_signature(data: Any) -> str | None:
-    """Changes with the files that images are read from; None where they cannot change, or are not there.
-
-    Args:
-        data: a validated data config.
-    """
-    if data.name != "folder" and not data.name.startswith("cat"):
-        return None  # drawn from the config, or checked by torchvision each time
-    root = Path(data.root)
-    try:
-        return None if is_folder(root) is None else listing_digest(root)
-    except OSError:  # loading them says why
-        return None
 
 
 def _is_asked_for(protocol: dict[str, Any], fid: FidConfig, data: dict[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rgan_bench.errors import UserError, one_line
-from rgan_bench.files import by_iteration
+from rgan_bench.files import by_iteration, iteration_of, link_atomically
 from rgan_bench.run.checkpoint import Damaged, load_checkpoint, save_checkpoint
 
 
@@ -15,11 +15,15 @@ class CheckpointStore:
     Args:
         folder: that holds them.
         keep: so many periodic ones, the newest; None: all.
+
+    Attributes:
+        spared: periodic ones up to this iteration are of sessions that kept all, and do not count.
     """
 
     def __init__(self, folder: Path, keep: int | None, say: Callable[[str], None] = lambda text: None) -> None:
         self.folder, self.keep, self.say = folder, keep, say
         self.last, self.previous = folder / "last.pt", folder / "previous.pt"
+        self.spared = 0
 
     def periodic(self) -> list[Path]:
         """By iteration, rising."""
@@ -40,19 +44,42 @@ class CheckpointStore:
             raise self._cannot_save(content["iteration"], error) from error
 
     def save_periodic(self, content: dict[str, Any]) -> None:
-        """Writes the file of this iteration, and removes the oldest ones beyond `keep`.
+        """Gives `last.pt`, which holds this content, the name of its iteration, too, and removes the oldest such names
+        beyond `keep`.
 
         Raises:
             UserError: no space, no permission.
         """
+        path = self.periodic_path(content["iteration"])
         try:
             if self.keep != 0:
-                save_checkpoint(self.periodic_path(content["iteration"]), content)
+                try:
+                    link_atomically(path, self.last)
+                except (OSError, NotImplementedError, AttributeError):  # no links there: a file of its own
+                    save_checkpoint(path, content)
             if self.keep is not None:
-                for path in self.periodic()[: max(0, len(self.periodic()) - self.keep)]:
-                    path.unlink()
+                counted = [each for each in self.periodic() if iteration_of(each) > self.spared]
+                for each in counted[: max(0, len(counted) - self.keep)]:
+                    each.unlink()
         except OSError as error:
             raise self._cannot_save(content["iteration"], error) from error
+
+    def spare(self, content: dict[str, Any]) -> None:
+        """What earlier sessions meant to keep, stays: `train.keep` was null by default once. Says so where that begins.
+
+        Args:
+            content: of the checkpoint that the run goes on from.
+        """
+        train, spared = content["config"].get("train"), content.get("spared")
+        self.spared = spared if type(spared) is int else 0
+        if isinstance(train, dict) and train.get("keep", 0) is None:
+            there = self.periodic()
+            self.spared = iteration_of(there[-1]) if there else 0
+            if self.keep is not None and len(there) > self.keep:
+                self.say(
+                    f"train.keep={self.keep}: holds from here on; the {len(there)} checkpoints from before stay in "
+                    f"{self.folder}, where you may remove them"
+                )
 
     def load_newest(self) -> tuple[Path, dict[str, Any]] | None:
         """The newest whole checkpoint and where it stands; None where there is none at all.

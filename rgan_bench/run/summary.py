@@ -7,6 +7,7 @@ from rgan_bench.gan.losses import loss_of
 from rgan_bench.gan.networks import count_parameters
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.run.parts import Parts
+from rgan_bench.run.space import Space
 from rgan_bench.training.devices import device_title
 
 
@@ -36,5 +37,6 @@ def introduction(config: Config, parts: Parts, folder: RunFolder) -> list[tuple[
         ("optimizer", f"{adam}, batch {train.batch_size}"),
         ("device", device_title(device) + f", on {world.count} devices" * (world.count > 1)),
         ("run folder", str(folder.path)),
+        ("disk", Space.of(config, state).describe()),
         ("training", training),
     ]

@@ -25,3 +25,8 @@ class Timetable:
 
     def anything(self, iteration: int) -> bool:
         return any(self.due(what, iteration) for what in self.every)
+
+    def count(self, what: str) -> int:
+        """At how many iterations it is due, from the first to the last."""
+        every = self.every[what]
+        return 0 if every is None else -(-self.last // every)

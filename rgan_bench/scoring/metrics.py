@@ -4,8 +4,6 @@ Images come as batches and leave as features: nothing is written as PNG, and fak
 """
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +16,8 @@ from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 
 from rgan_bench import register
+from rgan_bench.data.cache import cache_folder
 from rgan_bench.data.dataset import ImageDataset
-from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_atomically
 from rgan_bench.rng import draw_distinct, stream
 from rgan_bench.scoring.classes import ClassScore
@@ -182,25 +180,6 @@ def frechet_distance(fake: Statistics, real: Statistics) -> float:
 
 
 # --- real images ------------------------------------------------------------------------------------------------------
-
-
-def cache_folder(cache_dir: str | None, say: Callable[[str], None] = lambda text: None) -> Path:
-    """fid.cache_dir, else RGAN_BENCH_CACHE, else in the home folder, else, which is said, among temporary files.
-
-    Raises:
-        UserError: the first two name a home folder that there is none of.
-    """
-    in_environment = os.environ.get("RGAN_BENCH_CACHE")
-    chosen = cache_dir or in_environment
-    try:
-        return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "rgan_bench"
-    except RuntimeError as error:  # HOME is not set, and nobody knows the user: as containers run with any number
-        if chosen:
-            key = "fid.cache_dir" if cache_dir else "RGAN_BENCH_CACHE"
-            raise UserError(f"{key}={chosen}: {one_line(error)}; give a path without ~") from error
-    folder = Path(tempfile.gettempdir()) / f"rgan_bench-{os.getuid() if hasattr(os, 'getuid') else 0}"
-    say(f"no home folder: real images' statistics are kept in {folder} (fid.cache_dir=PATH chooses another place)")
-    return folder
 
 
 class RealStatistics:

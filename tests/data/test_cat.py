@@ -784,11 +784,6 @@ def test_faces_are_decoded_once(prepare: Callable, monkeypatch: pytest.MonkeyPat
 
     (Path("cat") / "64" / "00000001_000.png").unlink()
     assert len(load_data(cat_config(), LIMITS)) == 5  # a changed folder is noticed
-    Path("cat/64.uint8.npz").write_bytes(b"damaged")
-    assert len(load_data(cat_config(), LIMITS)) == 5
-    # The cache stands beside the folder, where the next preparation does not stumble over it.
-    assert prepare("--source", "archives", "--out", "cat")[0] == 0
-    assert len(load_data(cat_config(), LIMITS)) == 6
 
 
 def test_a_face_that_was_changed_at_equal_size_and_time_is_decoded_again(prepare: Callable) -> None:
@@ -825,7 +820,7 @@ def test_faces_in_the_current_folder(prepare: Callable, monkeypatch: pytest.Monk
             patch.chdir(place)
             fingerprints.add(load_data(cat_config(root), LIMITS).fingerprint)
     assert len(fingerprints) == 1
-    assert sorted(path.name for path in Path("cat").glob("*")) == [".lock", "64", "64.uint8.npz", "report.csv"]
+    assert sorted(path.name for path in Path("cat").glob("*")) == [".lock", "64", "report.csv"]
 
 
 def test_a_missing_folder_names_the_command() -> None:

@@ -60,7 +60,7 @@ def test_generator_samples_as_it_did(content: dict, tmp_path: Path, tiny_config:
 
 def test_the_average_is_loaded_where_there_is_one(tmp_path: Path, tiny_config: Tiny) -> None:
     """Equal to an independent recomputation from the weights after each iteration."""
-    config = tiny_config("ema.half_life=20", "train.checkpoint_every=1", "fid.every=null")
+    config = tiny_config("ema.half_life=20", "train.checkpoint_every=1", "train.keep=null", "fid.every=null")
     run_experiment(config)
     (folder,) = Path("outputs").iterdir()
     raw = [TrainState.new(config, torch.device("cpu")).generator.project.weight.detach()]

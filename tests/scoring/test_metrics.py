@@ -17,6 +17,7 @@ from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.registry import register_feature_extractor
 from torchvision.transforms.functional import to_pil_image
 
+from rgan_bench.data.cache import cache_folder
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.errors import UserError
 from rgan_bench.scoring.extractors import Extractor, create_extractor
@@ -25,7 +26,6 @@ from rgan_bench.scoring.metrics import (
     Collector,
     RealStatistics,
     Statistics,
-    cache_folder,
     collect,
     frechet_distance,
     kernel_distance,
