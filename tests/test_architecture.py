@@ -33,7 +33,8 @@ TORCH_FREE = {
     *GROUND - {"rng"},
     *("data", "data.cat", "data.cat.geometry", "data.cat.source", "data.cat.download", "data.cat.prepare"),
     *("scoring", "scoring.protocol", "scoring.fid_json"),
-    *("run", "run.folder", "run.standing", "run.stops", "run.outcome", "training", "gan", "generators"),
+    *("run", "run.folder", "run.standing", "run.stops", "run.outcome", "run.tolerated"),
+    *("run.sinks", "run.sinks.tensorboard", "run.sinks.wandb", "training", "gan", "generators"),
 }
 PACKAGE = Path(rgan_bench.__file__).parent
 
