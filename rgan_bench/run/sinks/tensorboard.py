@@ -45,7 +45,7 @@ class TensorBoard(Sink):
             for event in EventFileLoader(str(path)).Load():  # as far as the file is whole
                 last |= {value.tag: max(event.step, last.get(value.tag, 0)) for value in event.summary.value}
         self.described = SESSION_START_INFO_TAG in last
-        self.writer = EventFileWriter(str(self.place))
+        self.writer = EventFileWriter(str(self.place), flush_secs=10)  # people look on
         return {tag.removeprefix(SCORE): step for tag, step in last.items()}
 
     def log(self, iteration: int, values: Values) -> None:
