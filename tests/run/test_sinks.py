@@ -28,7 +28,7 @@ Tiny = Callable[..., Config]
 OFFLINE = {"WANDB_MODE": "offline", "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_ERROR_REPORTING": "false"}
 # Dies after iteration 3, with its last checkpoint at 2.
 KILLED = """
-import os, signal
+import os, signal, time
 from rgan_bench.cli.train import main
 from rgan_bench.run.sinks import Sinks
 log = Sinks.log
@@ -36,6 +36,7 @@ def log_and_die(self, iteration, values):
     log(self, iteration, values)
     if iteration == 3:
         self.save()
+        time.sleep(1)  # W&B writes in a process of its own
         os.kill(os.getpid(), signal.SIGKILL)
 Sinks.log = log_and_die
 main()
