@@ -20,6 +20,7 @@ from rgan_bench.config.validate import config_dir, validate
 from rgan_bench.errors import UserError
 from rgan_bench.plugins import forget_plugins
 from rgan_bench.run.experiment import run_experiment
+from scripts.crash_test import differences
 from tests.conftest import TINY
 from tests.run.test_reliability import cut_at, interrupt
 
@@ -160,6 +161,13 @@ def test_wandb_has_every_point_once_under_one_id(watched: Path) -> None:
     assert {(run.display_name, run.run_group) for run in runs} == {(watched.name, watched.name.removesuffix("_seed1"))}
     assert {update.key for update in runs[0].config.update} >= {"loss", "optim", "seed", "fid"}
     assert statuses == [0]
+
+
+def test_being_watched_changes_neither_the_run_nor_its_name(watched: Path, tiny_config: Tiny) -> None:
+    run_experiment(tiny_config("ema.half_life=20"))
+    (plain,) = Path("outputs").iterdir()
+    assert plain.name == watched.name
+    assert differences(plain, watched) == []
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

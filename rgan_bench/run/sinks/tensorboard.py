@@ -1,5 +1,8 @@
 """TensorBoard: event files in the run folder. `tensorboard --logdir outputs` shows a whole sweep, HPARAMS its table."""
 
+import io
+import os
+import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from rgan_bench.config.combinations import shown
 from rgan_bench.config.identity import COUNTED, NEUTRAL
 from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import leaves
+from rgan_bench.files import append_whole, flush
 from rgan_bench.register import sink
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.run.sinks import Sink, Values
@@ -29,8 +33,9 @@ class TensorBoard(Sink):
         # Half a second, for those who ask for it.
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.record_writer import RecordWriter
 
-        self.make_event, self.make_summary = Event, Summary
+        self.make_event, self.make_summary, self.writer = Event, Summary, RecordWriter
         self.place = folder.path / "tensorboard"
         self.run = folder.path.name
         self.settings = settings_of(config)
@@ -38,14 +43,16 @@ class TensorBoard(Sink):
     def begin(self, iteration: int) -> dict[str, int]:
         from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
         from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         last: dict[str, int] = {}
         for path in self.place.glob("events.out.tfevents.*"):
             for event in EventFileLoader(str(path)).Load():  # as far as the file is whole
                 last |= {value.tag: max(event.step, last.get(value.tag, 0)) for value in event.summary.value}
         self.described = SESSION_START_INFO_TAG in last
-        self.writer = EventFileWriter(str(self.place), flush_secs=10)  # people look on
+        self.place.mkdir(exist_ok=True)
+        # A name as TensorBoard's own writer makes it. That one writes in a thread, whose errors are tracebacks.
+        self.events = self.place / f"events.out.tfevents.{time.time():.3f}.{platform.node()}.{os.getpid()}"
+        self._append(file_version="brain.Event:2")
         return {tag.removeprefix(SCORE): step for tag, step in last.items()}
 
     def log(self, iteration: int, values: Values) -> None:
@@ -64,15 +71,18 @@ class TensorBoard(Sink):
         self.log(iteration, {f"{SCORE}{name}": value for name, value in values.items()})
 
     def save(self) -> None:
-        self.writer.flush()
+        flush(self.events)
 
     def finish(self, result: dict[str, Any]) -> None:
         self._describe({})
-        self.writer.close()
 
     def _write(self, iteration: int, values: list[Any]) -> None:
-        summary = self.make_summary(value=values)
-        self.writer.add_event(self.make_event(wall_time=time.time(), step=iteration, summary=summary))
+        self._append(step=iteration, summary=self.make_summary(value=values))
+
+    def _append(self, **fields: Any) -> None:
+        record = io.BytesIO()
+        self.writer(record).write(self.make_event(wall_time=time.time(), **fields).SerializeToString())
+        append_whole(self.events, record.getvalue())
 
     def _describe(self, scores: Values) -> None:
         """For HPARAMS, once: the run's settings, and which scores stand beside them."""

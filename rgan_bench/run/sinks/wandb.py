@@ -40,7 +40,7 @@ class WeightsAndBiases(Sink):
             try:
                 logged_in = wandb.login(prompt=False, verify=True)
             except Exception as error:
-                raise UserError(f"logger=wandb: {one_line(error)[:300]}; {REMEDY}") from error
+                raise UserError(f"logger=wandb: {one_line(error)[:300].rstrip('.')}; {REMEDY}") from error
             if not logged_in:
                 raise UserError(f"logger=wandb: nobody is logged in; {REMEDY}")
 
