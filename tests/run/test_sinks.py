@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -20,6 +22,8 @@ from rgan_bench.config.validate import config_dir, validate
 from rgan_bench.errors import UserError
 from rgan_bench.plugins import forget_plugins
 from rgan_bench.run.experiment import run_experiment
+from rgan_bench.run.folder import RunFolder
+from rgan_bench.run.sinks.wandb import WeightsAndBiases
 from scripts.crash_test import differences
 from tests.conftest import TINY
 from tests.run.test_reliability import cut_at, interrupt
@@ -161,6 +165,25 @@ def test_wandb_has_every_point_once_under_one_id(watched: Path) -> None:
     assert {(run.display_name, run.run_group) for run in runs} == {(watched.name, watched.name.removesuffix("_seed1"))}
     assert {update.key for update in runs[0].config.update} >= {"loss", "optim", "seed", "fid"}
     assert statuses == [0]
+
+
+def test_what_the_server_of_wandb_never_got_is_told_again(tiny_config: Tiny, tmp_path: Path) -> None:
+    import wandb
+
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    with offline(tmp_path) as patch:
+        made = WeightsAndBiases(folder, tiny_config())
+        for heard, told in ((0, {}), (2, {"loss": 1, "samples": 1}), (3, {"loss": 2, "samples": 1})):
+            run = SimpleNamespace(offline=False, starting_step=heard, log=lambda row: None, define_metric=Mock())
+            patch.setattr(wandb, "init", lambda run=run, **others: run)
+            assert made.begin(0) == told
+            if heard == 0:
+                made.log(1, {"loss": 0.5})
+                made.log(1, {"samples": 0})  # as a row of its own
+                made.log(2, {"loss": 0.4})
+                with made.note.open("a") as file:
+                    file.write('{"step": 3, "itera')
 
 
 def test_being_watched_changes_neither_the_run_nor_its_name(watched: Path, tiny_config: Tiny) -> None:

@@ -1,6 +1,7 @@
 """Weights & Biases: one W&B run for each run folder, however often it is stopped. Its environment variables decide
 where: WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE=offline, …"""
 
+import contextlib
 import json
 import secrets
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 from rgan_bench.config.schema import Config
 from rgan_bench.errors import UserError, one_line
-from rgan_bench.files import write_text_atomically
+from rgan_bench.files import append_whole, flush
 from rgan_bench.register import sink
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.run.sinks import Sink, Values
@@ -20,8 +21,8 @@ REMEDY = "call `wandb login`, set WANDB_MODE=offline, or leave it out"
 
 @sink("wandb", needs="wandb")
 class WeightsAndBiases(Sink):
-    """What has been told is noted in a file beside W&B's own: W&B takes a number twice without a word, and its server
-    cannot be asked where there is no network."""
+    """Each row that is told is noted in a file beside W&B's own: W&B takes a row twice without a word, and tells only
+    how many its server has."""
 
     def __init__(self, folder: RunFolder, config: Config) -> None:
         """
@@ -32,9 +33,7 @@ class WeightsAndBiases(Sink):
 
         self.folder, self.config, self.wandb = folder, config, wandb
         self.place = folder.path / "wandb"
-        self.note = self.place / "told.json"
-        self.id: str
-        self.told: dict[str, int]  # as `begin` returns it
+        self.note = self.place / "told.jsonl"
         self.given = wandb.setup().settings
         if self.given.mode not in ("offline", "dryrun", "disabled"):
             try:
@@ -46,10 +45,13 @@ class WeightsAndBiases(Sink):
 
     def begin(self, iteration: int) -> dict[str, int]:
         self.place.mkdir(exist_ok=True)
-        self.id, self.told = secrets.token_hex(8), {}
-        if self.note.exists():
-            noted = json.loads(self.note.read_text())
-            self.id, self.told = noted["id"], noted["told"]
+        lines = []
+        for line in self.note.read_text(errors="replace").splitlines() if self.note.exists() else ():
+            with contextlib.suppress(ValueError):  # half a line: killed while it was written
+                lines.append(json.loads(line))
+        if not lines:
+            lines = [{"id": secrets.token_hex(8)}]
+            self._note(lines[0])
         ours: dict[str, Any] = {
             "project": "rgan_bench",
             "run_group": self.folder.path.name.rpartition("_seed")[0],  # the seeds of one setting
@@ -60,7 +62,7 @@ class WeightsAndBiases(Sink):
             "finish_timeout": 600.0,  # seconds: without a network a run would else never end
         }
         self.run = self.wandb.init(
-            id=self.id,
+            id=lines[0]["id"],
             name=self.folder.path.name,
             dir=self.folder.path,
             config=asdict(self.config),
@@ -74,8 +76,13 @@ class WeightsAndBiases(Sink):
         # An axis of our own: W&B's steps never go back, and numbers, grids and scores of one iteration come apart.
         self.run.define_metric("iteration", hidden=True)
         self.run.define_metric("*", step_metric="iteration")
-        self._note()
-        return dict(self.told)
+        self.step = self.run.starting_step
+        told: dict[str, int] = {}
+        for row in lines[1:]:
+            # What a kill kept from the server is told again. Without a server everything is in W&B's files.
+            if self.run.offline or row["step"] < self.step:
+                told |= {name: max(row["iteration"], told.get(name, 0)) for name in row["names"]}
+        return told
 
     def log(self, iteration: int, values: Values) -> None:
         self._tell(iteration, values)
@@ -86,6 +93,9 @@ class WeightsAndBiases(Sink):
     def scores(self, iteration: int, values: Values) -> None:
         self._tell(iteration, values, "score/")
 
+    def save(self) -> None:
+        flush(self.note)
+
     def finish(self, result: dict[str, Any]) -> None:
         self.run.summary["status"] = result["status"]
         self.run.finish(exit_code=0 if result["status"] == "finished" else 1)
@@ -93,8 +103,8 @@ class WeightsAndBiases(Sink):
     def _tell(self, iteration: int, values: Mapping[str, Any], group: str = "") -> None:
         known = {f"{group}{name}": value for name, value in values.items() if value is not None}
         self.run.log({**known, "iteration": iteration})
-        self.told |= dict.fromkeys(values, iteration)
-        self._note()
+        self._note({"step": self.step, "iteration": iteration, "names": [*values]})
+        self.step += 1
 
-    def _note(self) -> None:
-        write_text_atomically(self.note, json.dumps({"id": self.id, "told": self.told}))
+    def _note(self, line: dict[str, Any]) -> None:
+        append_whole(self.note, (json.dumps(line) + "\n").encode())
