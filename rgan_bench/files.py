@@ -63,6 +63,29 @@ def write_text_atomically(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
+def append_whole(path: Path, content: bytes) -> None:
+    """Appends all of it or nothing: on a full disk half of it would spoil what follows.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with path.open("ab", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        try:
+            if file.write(content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(end)
+            raise
+
+
+def flush(path: Path) -> None:
+    """Onto the disk, if there is such a file: after a power cut nothing of it is missing."""
+    if path.exists():
+        with path.open("ab") as file:
+            os.fsync(file.fileno())
+
+
 def read_bounded(path: Path, file_bytes: int) -> bytes:
     """
     Args:

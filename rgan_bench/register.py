@@ -1,4 +1,4 @@
-"""What a name in a config can mean: one list of the parts of losses, the networks, data sets and extractors there are.
+"""What a name in a config can mean: one list of the parts of losses, the networks, data sets, extractors and sinks.
 
 A thing announces itself where it is defined, with a decorator, in this package or in a plugin of yours:
 
@@ -29,6 +29,7 @@ OWN = {
     "network": "gan/networks",
     "dataset": "data",
     "extractor": "scoring/extractors",
+    "sink": "run/sinks",
 }
 
 
@@ -167,6 +168,15 @@ def extractor(
     return _announcing("extractor", name, dimensions=dimensions, **named, mark=mark)
 
 
+def sink(name: str, *, needs: str | None = None) -> Callable[[Thing], Thing]:
+    """(run folder, config) → a `rgan_bench.run.sinks.Sink`, which is told of the run: `logger=NAME`.
+
+    Args:
+        needs: a package that must be installed. Of our own sinks, the extra of the sink's name brings it.
+    """
+    return _announcing("sink", name, needs=needs)
+
+
 def _announcing(kind: str, name: str, **attributes: Any) -> Callable[[Thing], Thing]:
     def announce(value: Thing) -> Thing:
         plugin = loading[-1] if loading else None
@@ -244,4 +254,4 @@ def _own(kind: str) -> dict[str, Entry]:
     return found
 
 
-__all__ = ["comparison", "dataset", "extractor", "function", "network", "penalty"]
+__all__ = ["comparison", "dataset", "extractor", "function", "network", "penalty", "sink"]

@@ -23,7 +23,7 @@ from rgan_bench.report.runs import Run, Score
 from rgan_bench.report.sweeps import flat
 from rgan_bench.run.folder import RunFolder
 
-PARTS = ("checkpoints", "samples", "samples_ema", ".hydra", "plugins")  # folders of a run folder
+PARTS = ("checkpoints", "samples", "samples_ema", "tensorboard", "wandb", ".hydra", "plugins")  # folders of a run folder
 TAIL = 1 << 16  # bytes of metrics.jsonl in which its last line is looked for
 
 

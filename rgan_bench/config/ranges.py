@@ -1,6 +1,7 @@
 """What each key may be, by itself: key → what is wrong with a value, for people. Imports no torch."""
 
 import difflib
+import importlib.util
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -85,6 +86,23 @@ def some_points(value: list[str] | None) -> str | None:
     return next((complaint for complaint in complaints if complaint), None)
 
 
+def some_loggers(value: list[str]) -> str | None:
+    if len(set(value)) != len(value):
+        return "names one twice"
+    complaints = (registered("sink")(name) or not_installed(name) for name in value)
+    return next((complaint for complaint in complaints if complaint), None)
+
+
+def not_installed(sink: str) -> str | None:
+    needed = register.attributes("sink", sink).get("needs")
+    # Where nothing of the name is installed, a folder of the name is found: wandb makes one.
+    found = importlib.util.find_spec(needed) if needed else None
+    if needed is None or (found is not None and found.origin is not None):
+        return None
+    remedy = needed if register.plugin_of("sink", sink) else f"'rgan-bench[{sink}]'"
+    return f"{needed} is not installed; pip install {remedy}"
+
+
 def or_null(check: Check) -> Check:
     return lambda value: None if value is None else check(value)
 
@@ -165,6 +183,7 @@ CHECKS: dict[str, Check] = {
     "device": device_name,
     "devices": at_least(1),
     "accelerate": one_of("auto", "none", "graphs", "compile"),
+    "logger": some_loggers,
     "output_root": not_empty,
 }
 

@@ -133,6 +133,7 @@ class Config:
     fid: FidConfig = MISSING
     limits: LimitsConfig = MISSING
     plugins: list[str] = MISSING
+    logger: list[str] = MISSING
     deterministic: bool = MISSING
     accelerate: str = MISSING
     seed: int = MISSING

@@ -34,7 +34,7 @@ from rgan_bench.config.schema import (
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.plugins import load_plugins
 
-LISTS = ("fid.features", "fid.metrics", "plugins", "loss.penalty_points")
+LISTS = ("fid.features", "fid.metrics", "plugins", "loss.penalty_points", "logger")
 # Keys that every data set has, and their values in configs from before there were such keys.
 YOUNG_DATA_KEYS = {"flip": False}
 

@@ -128,7 +128,8 @@ def _check_sums(path: Path) -> None:
 def config_of(content: dict[str, Any], path: Path) -> Config:
     """The validated config that a checkpoint was trained under; keys that are younger than it have their defaults.
 
-    Its plugins are not imported: a file that somebody gave you must not decide which code runs.
+    Its plugins are not imported: a file that somebody gave you must not decide which code runs. Who was told of the
+    training is left out: nothing is trained here.
 
     Raises:
         UserError: this version does not understand it, or it needs a plugin that is not loaded, or was another one.
@@ -138,7 +139,7 @@ def config_of(content: dict[str, Any], path: Path) -> Config:
     needed = content.get("plugins", {})
     remedy = f"name them: --plugins {','.join(map(str, named))}, load_generator(…, plugins={named})"
     try:
-        merged = OmegaConf.merge(root_defaults(), {**content["config"], "plugins": []})
+        merged = OmegaConf.merge(root_defaults(), {**content["config"], "plugins": [], "logger": []})
         assert isinstance(merged, DictConfig)  # of two dicts
         config = validate(merged)
     except Exception as error:  # a config from a file can be anything

@@ -14,14 +14,14 @@ from rgan_bench.run.clock import Clock
 from rgan_bench.run.crew import agree, crew, tell_state
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.run.grids import draw_grid
-from rgan_bench.run.health import Tolerated, not_finite
+from rgan_bench.run.health import not_finite
 from rgan_bench.run.judge import judge
 from rgan_bench.run.keeper import Keeper
 from rgan_bench.run.outcome import print_outcome
 from rgan_bench.run.parts import Parts
 from rgan_bench.run.record import Record
 from rgan_bench.run.resume import resume
-from rgan_bench.run.sinks import Sink, Sinks
+from rgan_bench.run.sinks import Sinks, loggers
 from rgan_bench.run.sinks.metrics_file import MetricsFile
 from rgan_bench.run.sinks.terminal import Terminal
 from rgan_bench.run.space import Space
@@ -30,6 +30,7 @@ from rgan_bench.run.stops import Stopped, StopSignals
 from rgan_bench.run.store import CheckpointStore
 from rgan_bench.run.summary import introduction
 from rgan_bench.run.timetable import Timetable
+from rgan_bench.run.tolerated import Tolerated
 from rgan_bench.training.loop import train
 from rgan_bench.training.schedules import curves_of
 
@@ -69,18 +70,16 @@ def _live(config: Config, hydra_files: dict[str, str] | None, command: str | Non
         with folder.writing():
             folder.write_hydra_files(hydra_files or {})
             folder.write_plugins(load_plugins(config.plugins))
-            folder.trim_metrics(experiment.state.iteration)
+        experiment.sinks.begin(experiment.state.iteration)
         print_block(introduction(config, experiment.parts, folder))
         tell_state(experiment.state)
         try:
             return experiment.run()
         except Exception as error:
-            experiment.record.break_off(
-                "failed", experiment.keeper.saved[0], one_line(f"{type(error).__name__}: {error}")
-            )
+            experiment.break_off("failed", one_line(f"{type(error).__name__}: {error}"))
             raise
         except KeyboardInterrupt:  # the second Ctrl-C: nobody waits for what is under way
-            experiment.record.break_off("interrupted", experiment.keeper.saved[0])
+            experiment.break_off("interrupted")
             raise
 
 
@@ -104,6 +103,7 @@ class Experiment:
         self.tolerated = Tolerated(say)
         self.not_finite: list[str] = []
         self.record = Record(config, self.parts, self.folder, command, say)
+        self.sinks = Sinks([("metrics.jsonl", MetricsFile(self.folder)), *loggers(config, self.folder)], say)
 
     def resume(self) -> None:
         """Goes on from the folder's newest whole checkpoint, if there is one. The folder must be held."""
@@ -117,9 +117,7 @@ class Experiment:
         self.check_finite({})
         with StopSignals() as self.stop, Progress(self.state.iteration, self.config.train.iterations) as self.progress:
             terminal = Terminal(self.progress, scored=self.parts.scorer is not None)
-            sinks: list[tuple[str, Sink]]
-            sinks = [("metrics.jsonl", MetricsFile(self.folder)), ("to the terminal", terminal)]
-            self.sinks = Sinks(sinks, say)
+            self.sinks.sinks.append(("to the terminal", terminal))
             self.record.tell("running")
             status = self.advance()
             if status != "diverged" or self.config.train.on_divergence == "continue":
@@ -222,6 +220,11 @@ class Experiment:
         self.not_finite = self.record.not_finite = not_finite(values, networks)
         if self.not_finite and self.state.diverged is None:
             self.state.diverged = {"iteration": self.state.iteration, "not_finite": self.not_finite}
+
+    def break_off(self, status: str, failure: str | None = None) -> None:
+        """The session ends without a save."""
+        result = self.record.break_off(status, self.keeper.saved[0], failure)
+        self.sinks.finish(result)
 
     def save(self, periodic: bool = False) -> None:
         self.keeper.save(self.clock.wall_seconds(), self.sinks.save, periodic=periodic)

@@ -1,9 +1,7 @@
 """Run folders: their names, and the files in them. Imports no torch, so that finished runs are recognised at once."""
 
 import contextlib
-import errno
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 from rgan_bench.config.identity import run_name
 from rgan_bench.config.schema import Config
 from rgan_bench.errors import UserError, one_line
-from rgan_bench.files import by_iteration, write_text_atomically
+from rgan_bench.files import append_whole, by_iteration, flush, write_text_atomically
 from rgan_bench.locks import held
 from rgan_bench.register import Plugin
 
@@ -119,15 +117,7 @@ class RunFolder:
         Raises:
             OSError: it cannot be written.
         """
-        line = (json.dumps(entry) + "\n").encode()
-        with self.metrics.open("ab", buffering=0) as file:
-            end = file.seek(0, os.SEEK_END)
-            try:
-                if file.write(line) < len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError:
-                file.truncate(end)
-                raise
+        append_whole(self.metrics, (json.dumps(entry) + "\n").encode())
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, without any that is none."""
@@ -140,9 +130,7 @@ class RunFolder:
 
     def flush_metrics(self) -> None:
         """Onto the disk: after a power cut no line from before a checkpoint may be missing."""
-        if self.metrics.exists():
-            with self.metrics.open("a") as file:
-                os.fsync(file.fileno())
+        flush(self.metrics)
 
     def trim_metrics(self, iteration: int) -> None:
         """Drops the lines after an iteration: a resumed run writes them again. Anything that is no line goes too."""

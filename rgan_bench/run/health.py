@@ -1,13 +1,9 @@
-"""Is the run still well? Non-finite numbers, generators whose images hardly vary, and parts that may fail."""
+"""Is the run still well? Non-finite numbers, and generators whose images hardly vary."""
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
-
-from rgan_bench.errors import one_line
 
 GRID = 64  # images of a sample grid, 8 a row
 
@@ -36,25 +32,3 @@ def pairwise_sd(images: Tensor) -> float:
     """
     flat = images.flatten(1).float() / 255
     return (torch.pdist(flat).mean() / math.sqrt(2 * flat.shape[1])).item()
-
-
-class Tolerated:
-    """Parts that are not the training: when one fails, that is said once, and training goes on."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-        self.failed: set[str] = set()
-
-    @contextlib.contextmanager
-    def failing(self, part: str) -> Iterator[None]:
-        """
-        Args:
-            part: what is tried within the block, for people.
-        """
-        try:
-            yield
-        except Exception as error:
-            if part not in self.failed:
-                self.failed.add(part)
-                reason = one_line(error) or type(error).__name__
-                self.say(f"warning: {part}: failed ({reason}); training goes on, and this is not said again")

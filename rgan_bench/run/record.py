@@ -15,9 +15,10 @@ from rgan_bench.plugins import load_plugins
 from rgan_bench.rng import draw_distinct, stream
 from rgan_bench.run.clock import Clock
 from rgan_bench.run.folder import RunFolder
-from rgan_bench.run.health import GRID, Tolerated, pairwise_sd
+from rgan_bench.run.health import GRID, pairwise_sd
 from rgan_bench.run.parts import Parts
 from rgan_bench.run.provenance import versions
+from rgan_bench.run.tolerated import Tolerated
 from rgan_bench.training.state import TrainState
 
 
@@ -61,10 +62,11 @@ class Record:
         with self.tolerated.failing("writing result.json"):
             self.write(status)
 
-    def break_off(self, status: str, saved_iteration: int, failure: str | None = None) -> None:
+    def break_off(self, status: str, saved_iteration: int, failure: str | None = None) -> dict[str, Any]:
         """The session ends without a save: the run stands where it was last saved."""
         with contextlib.suppress(OSError):
-            self.write(status, failure, iteration=saved_iteration)
+            return self.write(status, failure, iteration=saved_iteration)
+        return {"status": status, "failure": failure}
 
 
 def result_of(config: Config, parts: Parts, wall_seconds: float) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from rgan_bench.run.health import Tolerated, not_finite, pairwise_sd
+from rgan_bench.run.health import not_finite, pairwise_sd
+from rgan_bench.run.tolerated import Tolerated
 
 
 def test_values_and_weights_that_are_not_finite_are_named() -> None:

@@ -1,15 +1,12 @@
 """The newest numbers beside the progress bar; without a terminal, in a line now and then."""
 
-from pathlib import Path
-from typing import Any
-
 from rgan_bench.console import Progress
-from rgan_bench.run.sinks import Values
+from rgan_bench.run.sinks import Sink, Values
 
 SHOWN = {"iterations_per_second": "it/s", "loss/discriminator": "D", "loss/generator": "G"}
 
 
-class Terminal:
+class Terminal(Sink):
     def __init__(self, progress: Progress, scored: bool) -> None:
         """
         Args:
@@ -21,11 +18,5 @@ class Terminal:
         shown = {short: value for name, short in SHOWN.items() if (value := values.get(name)) is not None}
         self.progress.note(shown, at_once=iteration == self.progress.total and not self.scored)
 
-    def images(self, iteration: int, path: Path) -> None: ...
-
     def scores(self, iteration: int, values: Values) -> None:
         self.progress.scores({name: value for name, value in values.items() if value is not None})
-
-    def save(self) -> None: ...
-
-    def finish(self, result: dict[str, Any]) -> None: ...
