@@ -3,7 +3,8 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -83,16 +84,22 @@ def plan(run: FoundRun, policy: Policy) -> Removal | None:
     parents = {path.parent for paths in what.values() for path in paths}
     there = {path: size for parent in parents for path, size in files_in(parent).items()}
     what = {kind: found for kind, paths in what.items() if (found := [path for path in paths if path in there])}
-    return Removal(run.path, what, sum(there[path] for paths in what.values() for path in paths)) if what else None
+    return Removal(run.path, what, freed(there[path] for paths in what.values() for path in paths)) if what else None
 
 
-def files_in(folder: Path) -> dict[Path, int]:
-    """Regular files in a folder that is no link → their bytes."""
+def freed(files: Iterable[os.stat_result]) -> int:
+    """Bytes that become free when these names go: a file that has another name besides stays."""
+    names = [(status.st_dev, status.st_ino, status.st_nlink, status.st_size) for status in files]
+    return sum(size for (_, _, links, size), count in Counter(names).items() if count >= links)
+
+
+def files_in(folder: Path) -> dict[Path, os.stat_result]:
+    """Regular files in a folder that is no link → what the system says of them."""
     with contextlib.suppress(OSError):
         if not folder.is_symlink():
             with os.scandir(folder) as listing:
                 files = [each for each in listing if each.is_file(follow_symlinks=False)]
-                return {folder / each.name: each.stat(follow_symlinks=False).st_size for each in files}
+                return {folder / each.name: each.stat(follow_symlinks=False) for each in files}
     return {}
 
 

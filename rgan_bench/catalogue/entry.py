@@ -23,7 +23,15 @@ from rgan_bench.report.runs import Run, Score
 from rgan_bench.report.sweeps import flat
 from rgan_bench.run.folder import RunFolder
 
-PARTS = ("checkpoints", "samples", "samples_ema", "tensorboard", "wandb", ".hydra", "plugins")  # folders of a run folder
+PARTS = (
+    "checkpoints",
+    "samples",
+    "samples_ema",
+    "tensorboard",
+    "wandb",
+    ".hydra",
+    "plugins",
+)  # folders of a run folder
 TAIL = 1 << 16  # bytes of metrics.jsonl in which its last line is looked for
 
 
@@ -193,8 +201,9 @@ def lines_of(path: Path, tail: int | None = None) -> Iterator[dict[str, Any]]:
 
 
 def measure(path: Path) -> tuple[int, float]:
-    """(bytes of all files, when a visible one last changed). Links are not followed."""
-    total, changed, folders = 0, 0.0, [path]
+    """(bytes of all files, when a visible one last changed). Links are not followed; a file of two names counts once."""
+    sizes: dict[tuple[int, int], int] = {}
+    changed, folders = 0.0, [path]
     for folder in folders:
         with contextlib.suppress(OSError), os.scandir(folder) as listing:
             for each in listing:
@@ -203,10 +212,10 @@ def measure(path: Path) -> tuple[int, float]:
                         folders.append(Path(each.path))
                         continue
                     status = each.stat(follow_symlinks=False)
-                    total += status.st_size
+                    sizes[status.st_dev, status.st_ino] = status.st_size
                     if not each.name.startswith("."):
                         changed = max(changed, status.st_mtime)
-    return total, changed or path.stat().st_mtime
+    return sum(sizes.values()), changed or path.stat().st_mtime
 
 
 def short_name(name: str) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from rgan_bench.catalogue import find
+from rgan_bench.catalogue.cleaning import Policy, plan
 from rgan_bench.catalogue.command import command_of, quoted
 from rgan_bench.catalogue.plot import plot
 from rgan_bench.locks import held
@@ -121,6 +122,22 @@ def test_what_can_be_made_again_of_finished_runs_goes_and_nothing_else(finished:
     gone |= {"checkpoints/iter_000060.pt", "samples/iter_000000.png", "samples/iter_000030.png"}
     assert left(run) == before - gone
     assert rgan_runs("clean", "--yes", "--samples", "--runs", "--sweeps") == (0, "", "rgan-runs: nothing to remove\n")
+
+
+def test_a_file_of_two_names_takes_its_room_once_and_frees_none_with_one_of_them(finished: Finished) -> None:
+    run = finished()
+    checkpoints = run / "checkpoints"
+    (alone,) = find()
+    size = (checkpoints / "iter_000060.pt").stat().st_size
+    (checkpoints / "iter_000060.pt").unlink()
+    (checkpoints / "iter_000060.pt").hardlink_to(checkpoints / "last.pt")
+    (linked,) = find()
+    assert linked.bytes == alone.bytes - size
+    planned = plan(linked, Policy())
+    assert planned is not None
+    assert planned.bytes == sum((checkpoints / f"{name}.pt").stat().st_size for name in (
+        "previous", "iter_000020", "iter_000040"
+    ))  # fmt: skip
 
 
 @pytest.mark.parametrize(
