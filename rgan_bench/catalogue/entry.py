@@ -201,7 +201,8 @@ def lines_of(path: Path, tail: int | None = None) -> Iterator[dict[str, Any]]:
 
 
 def measure(path: Path) -> tuple[int, float]:
-    """(bytes of all files, when a visible one last changed). Links are not followed; a file of two names counts once."""
+    """(bytes of all files, each once however many names it has; when a visible one last changed). Links are not
+    followed."""
     sizes: dict[tuple[int, int], int] = {}
     changed, folders = 0.0, [path]
     for folder in folders:

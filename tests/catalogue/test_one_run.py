@@ -57,7 +57,7 @@ def test_a_curve_goes_where_its_points_are() -> None:
 def test_the_command_lands_in_the_very_folder(
     finished: Finished, rgan_runs: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = finished("loss=sgan", "loss.penalty=[r1,lecam]", "arch.width=8", "seed=3", "train.keep=2")
+    run = finished("loss=sgan", "loss.penalty=[r1,lecam]", "arch.width=8", "seed=3", "train.keep=5")
     status, out, err = rgan_runs("rerun", "seed3")
     assert (status, err) == (0, "") and out.startswith("rgan-train experiment=demo fid.num_samples=300")
     rewrite(run, command=None)  # made from Python
@@ -65,7 +65,7 @@ def test_the_command_lands_in_the_very_folder(
     assert (
         (status, err) == (0, "")
         and "experiment" not in out
-        and "train.keep=2" in out
+        and "train.keep=5" in out
         and "'loss.penalty=[r1,lecam]'" in out
     )
     status, out, err = rgan_runs("rerun", run, "train.iterations=90", "loss=hinge")
