@@ -43,9 +43,7 @@ def load(data: Any, limits: LimitsConfig) -> ImageDataset:
     return ImageDataset.from_images(data.name, f"drawn from data_seed {data.data_seed}", torch.from_numpy(images))
 
 
-def draw(
-    images: np.ndarray, generator: torch.Generator, shapes: tuple[str, ...], backgrounds: tuple[str, ...]
-) -> None:
+def draw(images: np.ndarray, generator: torch.Generator, shapes: tuple[str, ...], backgrounds: tuple[str, ...]) -> None:
     """Fills uint8 [B, 3, size, size] with these kinds, all of them equally likely."""
     count = len(images)
 
@@ -55,7 +53,8 @@ def draw(
 
     def one_of(chosen: tuple[str, ...], kinds: tuple[str, ...]) -> np.ndarray:
         drawn = torch.randint(len(chosen), (count,), generator=generator).numpy()
-        return np.array([kinds.index(kind) for kind in chosen])[drawn]
+        numbers: np.ndarray = np.array([kinds.index(kind) for kind in chosen])
+        return numbers[drawn]
 
     # The order of these lines is part of what a seed means. Angles are in turns.
     looks = {
