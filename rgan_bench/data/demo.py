@@ -53,8 +53,8 @@ def draw(images: np.ndarray, generator: torch.Generator, shapes: tuple[str, ...]
 
     def one_of(chosen: tuple[str, ...], kinds: tuple[str, ...]) -> np.ndarray:
         drawn = torch.randint(len(chosen), (count,), generator=generator).numpy()
-        numbers: np.ndarray = np.array([kinds.index(kind) for kind in chosen])
-        return numbers[drawn]
+        found: np.ndarray = np.array([kinds.index(kind) for kind in chosen])[drawn]
+        return found
 
     # The order of these lines is part of what a seed means. Angles are in turns.
     looks = {
