@@ -20,9 +20,9 @@ from rgan_bench.rng import stream
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross")
 BACKGROUNDS = ("plain", "gradient", "stripes", "vignette")
-SETS = {  # data set → the kinds that it has
-    "demo": (SHAPES, BACKGROUNDS),
-    "shapes": (("disc", "triangle", "ring"), ("plain", "gradient")),  # few enough to be learnt in two minutes
+SETS = {  # data set → the kinds that it has, and by how much a shape is turned at most
+    "demo": (SHAPES, BACKGROUNDS, 1.0),
+    "shapes": (("disc", "square", "triangle", "ring"), ("plain", "gradient"), 0.0),  # learnt in two minutes
 }
 CHUNK = 1000  # images drawn from one stream
 PIXELS = 1 << 15  # painted at a time: bounds the memory, and stays within a processor's caches
@@ -43,7 +43,13 @@ def load(data: Any, limits: LimitsConfig) -> ImageDataset:
     return ImageDataset.from_images(data.name, f"drawn from data_seed {data.data_seed}", torch.from_numpy(images))
 
 
-def draw(images: np.ndarray, generator: torch.Generator, shapes: tuple[str, ...], backgrounds: tuple[str, ...]) -> None:
+def draw(
+    images: np.ndarray,
+    generator: torch.Generator,
+    shapes: tuple[str, ...],
+    backgrounds: tuple[str, ...],
+    most_turn: float,
+) -> None:
     """Fills uint8 [B, 3, size, size] with these kinds, all of them equally likely."""
     count = len(images)
 
@@ -67,7 +73,7 @@ def draw(images: np.ndarray, generator: torch.Generator, shapes: tuple[str, ...]
         "radius": uniform(0.5, 0.7),
         "x": uniform(-0.2, 0.2),
         "y": uniform(-0.2, 0.2),
-        "turn": uniform(0, 1),
+        "turn": uniform(0, most_turn),
         "shape": one_of(shapes, SHAPES),
         "colour": _vivid_colours(uniform(0, 1), uniform(0.8, 1)),
     }
