@@ -7,7 +7,7 @@ BIN := .venv/bin
 demo: install ## train a relativistic GAN on embedded images for about two minutes, and score it
 	$(BIN)/rgan-train experiment=demo
 
-demo-table: install ## a small sweep, four losses and two seeds, and the page that compares them: about four minutes
+demo-table: install ## a small sweep, four losses and two seeds, and the page that compares them: about two minutes
 	$(BIN)/rgan-train -m experiment=demo loss=sgan,rasgan,lsgan,ralsgan loss.penalty=r1r2 seed=1,2 arch.width=8 \
 		train.iterations=400 ema.half_life=0 output_root=outputs/demo_table
 	$(BIN)/rgan-table outputs/demo_table --table sweep
