@@ -4,12 +4,12 @@ BIN := .venv/bin
 
 .PHONY: demo demo-table demo-toy test lint install clean
 
-demo: install ## train RaSGAN on embedded images for about two minutes, and score it
+demo: install ## train a relativistic GAN on embedded images for about two minutes, and score it
 	$(BIN)/rgan-train experiment=demo
 
-demo-table: install ## a small sweep, four losses and two seeds, and the page that compares them: about four minutes
-	$(BIN)/rgan-train -m experiment=demo loss=sgan,rasgan,lsgan,ralsgan seed=1,2 arch.width=8 train.iterations=400 \
-		output_root=outputs/demo_table
+demo-table: install ## a small sweep, four losses and two seeds, and the page that compares them: about two minutes
+	$(BIN)/rgan-train -m experiment=demo loss=sgan,rasgan,lsgan,ralsgan loss.penalty=r1r2 seed=1,2 arch.width=8 \
+		train.iterations=400 ema.half_life=0 output_root=outputs/demo_table
 	$(BIN)/rgan-table outputs/demo_table --table sweep
 	$(BIN)/rgan-table outputs/demo_table --table sweep --format html --out outputs/demo_table.html
 
@@ -37,4 +37,4 @@ install: .venv/.installed
 	touch $@
 
 clean: ## removes the environment and the demo's runs
-	rm -rf .venv outputs/demo_*
+	rm -rf .venv outputs/demo_* outputs/shapes_*

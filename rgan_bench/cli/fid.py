@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     add("--features", metavar="F[,F]", help=f"extractors: {', '.join(register.names('extractor'))}")
     add("--metrics", metavar="M[,M]", help=f"what is computed from these features: {', '.join(FAMILIES)}")
     add("--weights", metavar="FILE", help="of inception or dinov2 (default: the published ones, downloaded once)")
-    add("--data", metavar="D", help="the real images: cifar10, demo, or a folder or .zip of images")
+    add("--data", metavar="D", help="the real images: cifar10, demo, shapes, or a folder or .zip of images")
     add("--real-stats", type=Path, metavar="FILE", help="a .npz of mu and sigma in place of real images")
     add("--write-real-stats", type=Path, metavar="FILE", help="write such a file of --data and --features; no PATH")
     add("--num-samples", type=int, metavar="N", help="fakes to draw from each generator")

@@ -16,7 +16,7 @@ class ImageDataset:
     """All images of a source.
 
     Attributes:
-        name: of the source (cifar10, folder, demo).
+        name: of the source (cifar10, folder, demo, shapes).
         source: where the images are from, for people.
         images: uint8 [N, 3, H, W].
         fingerprint: of the pixels; two data sets with one fingerprint are the same images in the same order.

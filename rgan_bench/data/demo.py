@@ -1,4 +1,4 @@
-"""The embedded demo set: antialiased geometric shapes on varied backgrounds, drawn from a seed.
+"""The embedded sets: antialiased geometric shapes on backgrounds, drawn from a seed.
 
 The pixels are part of what a run's fingerprint covers, so they must not depend on the machine. PyTorch's uniform and
 integer draws do not. So the draws are PyTorch's, and everything after them is the arithmetic of exact.py.
@@ -20,10 +20,15 @@ from rgan_bench.rng import stream
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross")
 BACKGROUNDS = ("plain", "gradient", "stripes", "vignette")
+SETS = {  # data set → the kinds that it has, and by how much a shape is turned at most
+    "demo": (SHAPES, BACKGROUNDS, 1.0),
+    "shapes": (("disc", "square", "ring"), ("plain", "gradient"), 0.0),  # learnt in two minutes
+}
 CHUNK = 1000  # images drawn from one stream
 PIXELS = 1 << 15  # painted at a time: bounds the memory, and stays within a processor's caches
 
 
+@dataset("shapes")
 @dataset("demo")
 def load(data: Any, limits: LimitsConfig) -> ImageDataset:
     """`data.num_images` pictures of one shape each; kind, place, size, turn and colours vary.
@@ -34,34 +39,42 @@ def load(data: Any, limits: LimitsConfig) -> ImageDataset:
     check_room(data.num_images, data.image_size, limits, f"data.num_images={data.num_images}")
     images = np.empty((data.num_images, 3, data.image_size, data.image_size), dtype=np.uint8)
     for start in range(0, data.num_images, CHUNK):
-        draw(images[start : start + CHUNK], stream(data.data_seed, "data/demo", start))
-    return ImageDataset.from_images("demo", f"drawn from data_seed {data.data_seed}", torch.from_numpy(images))
+        draw(images[start : start + CHUNK], stream(data.data_seed, "data/demo", start), *SETS[data.name])
+    return ImageDataset.from_images(data.name, f"drawn from data_seed {data.data_seed}", torch.from_numpy(images))
 
 
-def draw(images: np.ndarray, generator: torch.Generator) -> None:
-    """Fills uint8 [B, 3, size, size]."""
+def draw(
+    images: np.ndarray,
+    generator: torch.Generator,
+    shapes: tuple[str, ...],
+    backgrounds: tuple[str, ...],
+    most_turn: float,
+) -> None:
+    """Fills uint8 [B, 3, size, size] with these kinds, all of them equally likely."""
     count = len(images)
 
     def uniform(low: float, high: float, channels: int = 1) -> Floats:
         drawn = torch.rand(count, channels, 1, 1, generator=generator).numpy().astype(np.float64)
         return low + (high - low) * drawn
 
-    def one_of(kinds: tuple[str, ...]) -> np.ndarray:
-        return torch.randint(len(kinds), (count,), generator=generator).numpy()
+    def one_of(chosen: tuple[str, ...], kinds: tuple[str, ...]) -> np.ndarray:
+        drawn = torch.randint(len(chosen), (count,), generator=generator).numpy()
+        found: np.ndarray = np.array([kinds.index(kind) for kind in chosen])[drawn]
+        return found
 
     # The order of these lines is part of what a seed means. Angles are in turns.
     looks = {
         "background_turn": uniform(0, 1),
         "stripes": uniform(5, 9) / (2 * math.pi),  # a unit of length
         "stripes_phase": uniform(0, 1),
-        "background": one_of(BACKGROUNDS),
+        "background": one_of(backgrounds, BACKGROUNDS),
         "base": uniform(0.35, 0.7, 3),
         "difference": uniform(-0.3, 0.3, 3),
         "radius": uniform(0.5, 0.7),
         "x": uniform(-0.2, 0.2),
         "y": uniform(-0.2, 0.2),
-        "turn": uniform(0, 1),
-        "shape": one_of(SHAPES),
+        "turn": uniform(0, most_turn),
+        "shape": one_of(shapes, SHAPES),
         "colour": _vivid_colours(uniform(0, 1), uniform(0.8, 1)),
     }
     group = max(1, PIXELS // images[0, 0].size)

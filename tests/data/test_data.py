@@ -532,6 +532,8 @@ DEMO_FINGERPRINT = "94aa8ce8c613a5e1"  # of 300 images of 32×32 from data_seed 
 
 def test_demo_images_are_pinned() -> None:
     assert load_data(demo_config(), LIMITS).fingerprint == DEMO_FINGERPRINT
+    shapes = load_data(data_config("shapes", num_images=300), LIMITS)
+    assert (shapes.name, shapes.fingerprint) == ("shapes", "dd49b65288b7f763")
 
 
 def test_demo_images_do_not_depend_on_the_processor() -> None:

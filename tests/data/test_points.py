@@ -107,7 +107,7 @@ REFUSED = [
     ("data=ring8 fid.features=[points,inception]", r"fid\.features=\[points,inception\]: .*; use points alone"),
     ("data=demo fid.features=points", r"fid\.features=\[points\]: data=demo holds images; use inception, or pixels"),
     ("data=ring8 arch.batch_norm=both", r"arch\.batch_norm=both: arch=mlp2d can only have none or generator"),
-    ("experiment=demo data=ring8", r"fid\.features=\[pixels\]: data=ring8 holds points"),
+    ("experiment=demo data=ring8 arch=mlp2d", r"fid\.features=\[pixels\]: data=ring8 holds points"),
 ]  # fmt: skip
 
 

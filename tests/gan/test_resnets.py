@@ -1,4 +1,4 @@
-"""The residual architectures: counts, initialisation, and each block against its formula in float64."""
+"""The residual architectures, and resize32: counts, initialisation, and each block against its formula in float64."""
 
 import math
 from collections.abc import Callable
@@ -22,8 +22,10 @@ from tests.gan.test_networks import arch, has_spectral_norm, kinds
 CPU = torch.device("cpu")
 Tiny = Callable[..., Config]
 R3GAN = {"name": "r3gan32", "width": 8, "latent_dim": 64, "spectral_norm": False, "batch_norm": "none"}
-SMALL = {"snresnet32": {"name": "snresnet32", "width": 4}, "r3gan32": R3GAN}
-OVERRIDES = {"snresnet32": ("arch=snresnet32", "arch.width=4"), "r3gan32": ("arch=r3gan32", "arch.width=8")}
+RESIZE = {"name": "resize32", "width": 4, "latent_dim": 64, "spectral_norm": False}
+SMALL = {"snresnet32": {"name": "snresnet32", "width": 4}, "r3gan32": R3GAN, "resize32": RESIZE}
+OVERRIDES = {name: (f"arch={name}", f"arch.width={choices['width']}") for name, choices in SMALL.items()}
+ACTIVATIONS = {"snresnet32": [7, 8], "r3gan32": [16, 16], "resize32": [4, 7]}  # in the generator, in the discriminator
 both = pytest.mark.parametrize("name", SMALL)
 
 
@@ -56,7 +58,7 @@ def test_shapes_and_gradients(name: str, pac: int) -> None:
 def test_the_range_of_images(name: str) -> None:
     generator, _ = build_networks(arch(**SMALL[name]), seed=1)
     largest = generator(50 * torch.randn(64, generator.latent_dim)).abs().max()
-    assert largest <= 1 if name == "snresnet32" else largest > 2  # r3gan32 has no tanh at its end
+    assert largest > 2 if name == "r3gan32" else largest <= 1  # r3gan32 has no tanh at its end
 
 
 @both
@@ -78,9 +80,9 @@ def test_tanh_everywhere(name: str) -> None:
     default = [len(kinds(network, (nn.ReLU, nn.LeakyReLU))) for network in build_networks(arch(**SMALL[name]), seed=1)]
     for network, count in zip(build_networks(arch(**SMALL[name], activation="tanh"), seed=1), default, strict=True):
         assert not kinds(network, (nn.ReLU, nn.LeakyReLU))
-        at_the_end = name == "snresnet32" and hasattr(network, "latent_dim")
+        at_the_end = name != "r3gan32" and hasattr(network, "latent_dim")
         assert len(kinds(network, nn.Tanh)) == count + at_the_end
-    assert default == ([7, 8] if name == "snresnet32" else [16, 16])
+    assert default == ACTIVATIONS[name]
 
 
 # --- snresnet32 -------------------------------------------------------------------------------------------------------
@@ -380,6 +382,23 @@ def test_accelerated_is_plain_but_for_rounding(
             torch.testing.assert_close(value, fast[network][key], check_stride=False, rtol=1e-6, atol=1e-8)
 
 
+# --- resize32 ---------------------------------------------------------------------------------------------------------
+
+
+def test_resize32_keeps_signals_at_their_size() -> None:
+    """After He et al.: an untrained layer's inputs have the mean square of the first one's, a narrow layer's too."""
+    generator, discriminator = build_networks(arch(**RESIZE), seed=1)
+    squares: list[float] = []
+    for layer in kinds(discriminator, (nn.Conv2d, nn.Linear)):
+        layer.register_forward_pre_hook(lambda layer, inputs: squares.append(inputs[0].square().mean().item()))
+    discriminator(torch.randn(64, 3, 32, 32))
+    assert len(squares) == 8
+    assert all(0.1 < square < 3 for square in squares)
+    images = generator(torch.randn(64, 64))
+    assert 0.1 < images.std() < 0.5
+    assert not kinds(generator, nn.ConvTranspose2d)
+
+
 # --- what they cannot be ----------------------------------------------------------------------------------------------
 
 REFUSED = [
@@ -388,6 +407,7 @@ REFUSED = [
     ("arch=r3gan32 arch.width=0", r"arch\.width=0: must be at least 1"),
     ("arch=r3gan32 arch.batch_norm=generator", r"arch\.batch_norm=generator: arch=r3gan32 can only have none; "),
     ("arch=r3gan32 arch.spectral_norm=true", r"arch\.spectral_norm=true: arch=r3gan32 can only have false; "),
+    ("arch=resize32 arch.spectral_norm=true", r"arch\.spectral_norm=true: arch=resize32 can only have false; "),
     ("arch=r3gan32 arch.image_size=64", r"arch\.image_size=64: arch=r3gan32 is 32×32 only"),
 ]  # fmt: skip
 
