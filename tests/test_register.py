@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import torch
 from rgan_bench import load_generator, register
 from rgan_bench.cli import fid, table
 from rgan_bench.cli import train as cli
+from rgan_bench.config.identity import identity_of
+from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import group_node, load_group_option
 from rgan_bench.errors import UserError
 from rgan_bench.plugins import forget_plugins
@@ -117,6 +120,16 @@ def test_a_plugins_names_are_checked_offered_and_listed(page_files: None, rgan_t
 def test_a_module_by_name_is_a_plugin_too(page_files: None, rgan_train: Callable) -> None:
     assert rgan_train(*QUICK, "plugins=my_functions", "loss.function=softhinge")[0] == 0
     assert list(result()["plugins"]) == ["my_functions"]
+
+
+def test_a_data_set_s_own_keys_are_part_of_the_identity(compose_config: Callable[..., Config]) -> None:
+    config = asdict(compose_config("data=demo"))
+    plugins = {"dataset checkers": "0123456789abcdef"}
+    fine, coarse = (
+        identity_of(config | {"data": {**config["data"], "name": "checkers", "cell": cell}}, plugins) for cell in (4, 8)
+    )
+    assert fine != coarse
+    assert "cell" not in identity_of(config | {"data": {**config["data"], "cell": 4}}, {})["data"]
 
 
 def test_the_source_is_part_of_the_identity_of_what_uses_it(page_files: None, rgan_train: Callable) -> None:

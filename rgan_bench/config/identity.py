@@ -68,6 +68,9 @@ def identity_of(config: dict[str, Any], plugins: dict[str, str]) -> dict[str, An
         found["data"]["root"] = str(Path(found["data"]["root"]).resolve())  # which images: two paths, two data sets
     else:
         found["data"].pop("root", None)
+    if f"dataset {found['data']['name']}" in plugins:  # its own keys
+        known = (*COUNTED["data"], "flip", "on_corrupt")
+        found["data"] |= {key: value for key, value in config["data"].items() if key not in known}
     found["batch_size"] = config["train"]["batch_size"]
     for key, (neutral, _) in NEUTRAL.items():
         *groups, last = key.split(".")

@@ -173,7 +173,7 @@ def read_config(part: Part) -> dict[str, Any]:
             if part[group].has(key) or key not in optional:
                 config[group][key] = part[group][key].of_type(TYPES[f"{group}.{key}"])
     for key in NEUTRAL:
-        check_single(part, key)
+        check_plain(part, key)
     config["loss"]["name"] = part["loss"]["name"].text()
     if config["data"]["name"] == "folder":
         part["data"]["root"].text()
@@ -185,16 +185,17 @@ def read_config(part: Part) -> dict[str, Any]:
     return config
 
 
-def check_single(part: Part, key: str) -> None:
+def check_plain(part: Part, key: str) -> None:
     """
     Raises:
-        Malformed: the file has something at this dotted key, and it is not a single value.
+        Malformed: the file has something at this dotted key, and it is not what it can be: points are a list, all
+            others single values.
     """
     for name in key.split("."):
         if not part.has(name):
             return
         part = part[name]
-    part.plain(depth=0)
+    part.plain(depth=int(key == "loss.penalty_points"))
 
 
 def read_score(name: str, summary: Part, protocol: Part) -> Score:

@@ -561,6 +561,13 @@ def test_an_average_is_never_taken_for_what_it_averages(make: Make) -> None:
     assert [cell.values for column in ema.columns for cell in column.cells.values()] == [[5.0]]
 
 
+def test_parts_of_a_penalty_are_rows_of_their_own(make: Make) -> None:
+    for points in ("null", "[fake]"):
+        make("loss=wgangp", f"loss.penalty_points={points}", value=3.0)
+    (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
+    assert table.rows == ["null", "[fake]"]
+
+
 def test_averages_under_other_protocols_are_left_out_and_named(make: Make) -> None:
     for seed in (1, 2):
         with_average(make("data=demo", "ema.half_life=1000", f"seed={seed}", value=40.0), 30.0)
@@ -840,6 +847,7 @@ MALFORMED = [
     ("config.loss.penalty", None, "config.loss.penalty is null, not a text"),
     ("config.loss.penalty_weight", [1, "x"], 'config.loss.penalty_weight.1 is "x", not a number'),
     ("config.ema", None, "config.ema is null, not an object"),
+    ("config.loss.penalty_points", [["real"]], "config.loss.penalty_points.0 is a list, not a single value"),
     ("config.ema.half_life", [1], "config.ema.half_life is a list, not a single value"),
     ("config.schedule.lr", "down", 'config.schedule.lr is "down", not an object'),
     ("protocol.fid.more", {"deep": 1}, "protocol.fid.more is an object, not a single value"),
