@@ -13,6 +13,14 @@ def add_version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", action="version", version=VERSION)
 
 
+def seconds(text: str) -> float:
+    """Of `--watch`."""
+    value = float(text)
+    if not 0.1 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0.1 and 86400 seconds")
+    return value
+
+
 def for_hydra(arguments: Sequence[str], flags: Sequence[str]) -> list[str]:
     """The arguments in an order that Hydra's parser takes: it wants all overrides together.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rgan_bench.cli.arguments import add_version
+from rgan_bench.cli.arguments import add_version, seconds
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
 from rgan_bench.run.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
@@ -46,13 +46,6 @@ def list_parser() -> argparse.ArgumentParser:
         help="renew the list so often, until Ctrl-C (default: 5)")  # fmt: skip
     add_version(parser)
     return parser
-
-
-def seconds(text: str) -> float:
-    value = float(text)
-    if not 0.1 <= value <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0.1 and 86400 seconds")
-    return value
 
 
 def split(what: list[str]) -> tuple[list[str], list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from rgan_bench.api.tables import FORMATS, KINDS, claims_as, find, render, tables_of
-from rgan_bench.cli.arguments import add_version
+from rgan_bench.cli.arguments import add_version, seconds
 from rgan_bench.errors import UserError, one_line, shown_as_one_line
 from rgan_bench.run.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
@@ -56,13 +56,6 @@ def parser() -> argparse.ArgumentParser:
         help="renew --out (and --figures) so often, while runs go on, until Ctrl-C (default: 30)")  # fmt: skip
     add_version(parser)
     return parser
-
-
-def seconds(text: str) -> float:
-    value = float(text)
-    if not 0.1 <= value <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0.1 and 86400 seconds")
-    return value
 
 
 def run(arguments: argparse.Namespace) -> None:
