@@ -33,7 +33,17 @@ TORCH_FREE = {
     *GROUND - {"rng"},
     *("data", "data.cat", "data.cat.geometry", "data.cat.source", "data.cat.download", "data.cat.prepare"),
     *("scoring", "scoring.protocol", "scoring.fid_json"),
-    *("run", "run.folder", "run.standing", "run.stops", "run.outcome", "training", "gan", "generators"),
+    *(
+        "run",
+        "run.folder",
+        "run.standing",
+        "run.stops",
+        "run.outcome",
+        "run.objective",
+        "training",
+        "gan",
+        "generators",
+    ),
 }
 # At the top, and no ground: names under which others find what lies on a floor.
 NAMES = {"losses": "gan", "__main__": "cli"}
