@@ -137,7 +137,8 @@ def best_so_far(group: Group) -> str:
     at = " ".join(
         f"{key}={value if isinstance(value, str) else format(value, '.4g')}" for key, value in best.params.items()
     )
-    return f"{group.name or 'search'}: best {group.score} of {len(told)} trial{'s' * (len(told) != 1)} {best.value:.4g}, at {at}"
+    trials = f"{len(told)} trial{'s' * (len(told) != 1)}"
+    return f"{group.name or 'search'}: best {group.score} of {trials} {best.value:.4g}, at {at}"
 
 
 def next_trials(group: Group, space: Space, settings: Mapping[str, Any], tried: set[tuple[str, int]]) -> list[Trial]:
