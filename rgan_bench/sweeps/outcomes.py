@@ -55,11 +55,10 @@ class Sweep:
         plan = {"started": time.time(), "cells": cells, "folders": folders}
         self._write(plan if fixed is None else {**plan, "fixed": fixed, "total": None})
 
-    def extend(self, cells: list[str], folders: list[str], total: int) -> None:
+    def extend(self, cells: list[str], total: int) -> None:
         """The next cells of a search that will have so many in all."""
         plan = self._read()
-        more = {"cells": [*plan["cells"], *cells], "folders": [*plan["folders"], *folders], "total": total}
-        self._write({**plan, **more})
+        self._write({**plan, "cells": [*plan["cells"], *cells], "total": total})
 
     def _read(self) -> dict[str, Any]:
         plan: dict[str, Any] = json.loads(self.plan.read_text())
@@ -84,7 +83,8 @@ class Sweep:
         return " ".join(each for each in overrides if each not in plan.get("fixed", ())) or "(one cell)"
 
     def shares_its_run(self, number: int) -> bool:
-        """Whether another cell trains the same run (and scores it otherwise): then one waits for the other."""
+        """Whether another cell trains the same run (and scores it otherwise): then one waits for the other. In a search
+        that cannot be known beforehand, and a trial waits for its run too."""
         folders: list[str] = self._read()["folders"]
         return number >= len(folders) or folders.count(folders[number]) > 1
 

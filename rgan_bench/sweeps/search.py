@@ -25,7 +25,6 @@ from rgan_bench.config.validate import leaves
 from rgan_bench.console import say
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.locks import Busy, held
-from rgan_bench.run.folder import RunFolder
 from rgan_bench.run.objective import objective
 from rgan_bench.sweeps.outcomes import Sweep
 from rgan_bench.sweeps.plan import WatchSweep, cell_config
@@ -102,21 +101,13 @@ def search(config: DictConfig, space: Space, launcher: Launcher, settings: Mappi
             tried |= {(trial.group.name, trial.number) for trial in batch}
             overrides = [trial.overrides for trial in batch]
             cells = [" ".join(filter(None, (trial.group.name, *trial.drawn))) for trial in batch]
-            sweep.extend(cells, [folder_of(config, each) for each in overrides], total)
+            sweep.extend(cells, total)
             returns = launcher.launch(overrides, initial_job_idx=first)
             first += len(batch)
             for trial, job in zip(batch, returns, strict=True):
                 if job.status == JobStatus.COMPLETED and job.return_value is not None:
                     trial.group.study.tell(trial.number, job.return_value)
             tell_best(groups)
-
-
-def folder_of(config: DictConfig, overrides: list[str]) -> str:
-    """Of a cell's run; empty where its config is refused, which is told when its turn comes."""
-    try:
-        return str(RunFolder.of(cell_config(config, overrides)).path)
-    except UserError:
-        return ""
 
 
 def finished(group: Group) -> list["optuna.trial.FrozenTrial"]:
