@@ -2,6 +2,7 @@
 what equally many trials of each loss were to be expected to find (`budget.py`)."""
 
 import itertools
+from statistics import median
 from typing import Any
 
 from rgan_bench.config.combinations import shown
@@ -33,10 +34,12 @@ def is_number(value: Any) -> bool:
 
 
 def evenly_spaced(values: list[float]) -> bool:
-    """Whether rising values are a grid, linear or logarithmic, within what rounding to three digits leaves of one."""
+    """Whether rising values are a grid, linear or logarithmic, rounded to three digits, perhaps with a few others."""
     steps = [b - a for a, b in itertools.pairwise(values)]
     ratios = [b / a for a, b in itertools.pairwise(values)] if values[0] > 0 else []
-    return any(each and max(each) - min(each) < 0.02 * max(each) for each in (steps, ratios))
+    return any(
+        sum(abs(step / median(each) - 1) < 0.02 for step in each) > len(each) / 2 for each in (steps, ratios) if each
+    )
 
 
 def search_table(runs: list[Run], score: str, *, wanted: bool = False) -> Table | None:

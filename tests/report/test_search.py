@@ -50,7 +50,7 @@ def test_budgets() -> None:
         (RATES[:7], False),
         ([1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3], False),
         ([round(10 ** (-5 + i / 3), 7) for i in range(10)], False),
-        ([0.125 * i for i in range(10)], False),
+        ([*(0.125 * i for i in range(10)), 0.333], False),
     ],
 )
 def test_which_values_look_drawn(values: list[float], drawn: bool) -> None:

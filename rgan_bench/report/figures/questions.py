@@ -163,7 +163,8 @@ def against_swept_key(table: Table, shared: dict[str, Look]) -> Figure | None:
     places = sorted({place for line in lines for place in line.places()})
     log = places[0] > 0 and places[-1] >= 8 * places[0]
     x = span(key, places, log=log)
-    x = Axis(key, x.range, x.log, apart(x, places))
+    if table.name == "sweep":  # what was drawn is no mark for a reader
+        x = Axis(key, x.range, x.log, apart(x, places))
     y = score_axis(table, [value for line in lines for value in line.values()])
     name = f"{prefix(table)}_against_{file_name(key)}"
     question = f"How does {key} change the score?"
