@@ -34,7 +34,7 @@ TORCH_FREE = {
     *("data", "data.cat", "data.cat.geometry", "data.cat.source", "data.cat.download", "data.cat.prepare"),
     "data.signature",
     *("scoring", "scoring.protocol", "scoring.fid_json"),
-    *("run", "run.folder", "run.standing", "run.stops", "run.outcome", "run.tolerated"),
+    *("run", "run.folder", "run.standing", "run.stops", "run.outcome", "run.objective", "run.tolerated"),
     *("run.sinks", "run.sinks.tensorboard", "run.sinks.wandb", "training", "gan", "generators"),
 }
 # At the top, and no ground: names under which others find what lies on a floor.

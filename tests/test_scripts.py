@@ -83,3 +83,9 @@ def test_simulate_tables() -> None:
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| 6 seeds, paired, r = 0.5, normal")]
     assert [len(row) for row in rows] == [7, 7, 2]
     assert all(text.strip(" |").endswith(("%", ")")) for row in rows for text in row[1:])
+
+
+def test_simulate_search() -> None:
+    rows = run("scripts.simulate_search", "--searches", "2").splitlines()
+    assert len({row.count("|") for row in rows}) == 1
+    assert len(rows) == 2 + 2 * (4 + 5 + 6)

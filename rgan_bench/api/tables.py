@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rgan_bench.report.cells import Table
     from rgan_bench.report.runs import Run
 
-KINDS = ("auto", "table1", "table2", "table3", "sweep")
+KINDS = ("auto", "table1", "table2", "table3", "sweep", "search")
 FORMATS = ("markdown", "csv", "latex", "tabular", "html", "json")
 
 
@@ -38,7 +38,7 @@ def table(
 
     Args:
         outputs: folders that hold runs, at any depth; none: outputs.
-        kind: auto, table1, table2, table3 or sweep.
+        kind: auto, table1, table2, table3, sweep or search.
         scores: names of those that are wanted, in this order; none: all.
         format: markdown, csv, latex, tabular, html (a page) or json.
         claims: what the runs say to the paper's claims, instead of the tables.

@@ -37,8 +37,8 @@ def parser() -> argparse.ArgumentParser:
     add("outputs", nargs="*", type=Path, default=[Path("outputs")], metavar="OUTPUTS",
         help="folders that hold runs, at any depth (default: outputs)")  # fmt: skip
     add("--table", choices=KINDS, default="auto",
-        help="auto: the paper's tables that runs belong to, and the rest as a sweep; or all as a sweep. Averaged "
-        "generators have a table of their own (auto, sweep)")  # fmt: skip
+        help="auto: the paper's tables that runs belong to, and the rest as a sweep; or all as a sweep, or as a search "
+        "where values look drawn. Averaged generators have a table of their own (auto, sweep)")  # fmt: skip
     add("--claims", action="store_true",
         help="what the runs say to the paper's claims: supported, contradicted or undecided")  # fmt: skip
     add("--score", metavar="NAME[,NAME]", default="",

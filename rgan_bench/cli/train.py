@@ -1,5 +1,6 @@
 """rgan-train: a Hydra app."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -31,6 +32,7 @@ from rgan_bench.console import say, score_label, speak_as, tell
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
 from rgan_bench.locks import Busy
 from rgan_bench.run.folder import RunFolder
+from rgan_bench.run.objective import objective, value_of
 from rgan_bench.run.outcome import print_outcome
 from rgan_bench.run.standing import Answer, answer, refuse_the_past
 from rgan_bench.run.stops import interrupts_raise
@@ -53,12 +55,12 @@ def main() -> None:
     begun: list[bool] = []
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
-    def app(composed: DictConfig) -> None:
+    def app(composed: DictConfig) -> float | None:
         begun.append(True)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            run_cell(composed)
-        else:
-            done.append(run(composed, full=full))
+            return run_cell(composed)
+        done.append(run(composed, full=full))
+        return None
 
     WatchSweep.on_start = sweeps.append
     with shown_as_one_line("rgan-train", full=full):
@@ -90,15 +92,19 @@ def main() -> None:
     sys.exit(max((outcome.exit_status for outcome in done), default=0))
 
 
-def run_cell(composed: DictConfig) -> None:
-    """One cell of a sweep. Whatever happens to it is recorded, and none of it stops the others."""
+def run_cell(composed: DictConfig) -> float | None:
+    """One cell of a sweep. Whatever happens to it is recorded, and none of it stops the others.
+
+    Returns:
+        By what a sweeper that searches compares it with others, as `value_of` has it.
+    """
     prepare_streams(tolerant=True)  # in another process, with some launchers
     settings = HydraConfig.get()
-    sweep, number = Sweep(Path(settings.sweep.dir)), settings.job.num
+    sweep, number, overrides = Sweep(Path(settings.sweep.dir)), settings.job.num, list(settings.overrides.task)
     if sweep.stopped.exists():
         outcome = Outcome("not started", reason="the sweep was stopped")
     else:
-        print(f"\n{sweep.where_it_stands(number)}", flush=True)
+        print(f"\n{sweep.where_it_stands(number, overrides)}", flush=True)
         try:
             alone = is_basic(settings.launcher._target_)
             outcome = run(composed, full=False, brief=True, wait=sweep.shares_its_run(number), named=not alone)
@@ -109,7 +115,11 @@ def run_cell(composed: DictConfig) -> None:
     # own time limit, and may be preempted alone.
     if outcome.status == "interrupted" and re.search(r"basic|joblib", settings.launcher._target_, re.IGNORECASE):
         sweep.stopped.touch()
-    sweep.record(replace(outcome, number=number, overrides=sweep.cells()[number]))
+    sweep.record(replace(outcome, number=number, overrides=sweep.told(number, overrides)))
+    with contextlib.suppress(UserError):  # refused, which its outcome says
+        name, higher = objective(validate(composed), settings.sweeper.get("score"))
+        return value_of(outcome.status, outcome.scores, name, higher=higher)
+    return None
 
 
 def is_basic(launcher: str) -> bool:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from rgan_bench.config.combinations import shown
+from rgan_bench.report.budget import Expected, Searched
 from rgan_bench.report.cells import Table
 from rgan_bench.report.effort import Threshold
 from rgan_bench.report.formats import MISSING, cell_text, number
@@ -19,9 +21,35 @@ class TextTable:
 
 
 def answer_tables(table: Table, found: Verdict) -> list[TextTable]:
-    """Each row at its own best value, for each swept number; then the ranks over settings."""
+    """Each row at its own best value, for each swept number, or after so many trials; then the ranks over settings."""
     ranks = [rank_table(table, found.ranking)] if found.ranking else []
-    return [*(tuned_table(table, tuned) for tuned in found.tuned), *ranks]
+    searched = [searched_table(table, each) for each in table.searched if each.budgets]
+    return [*searched, *(tuned_table(table, tuned) for tuned in found.tuned), *ranks]
+
+
+def searched_table(table: Table, searched: Searched) -> TextTable:
+    """What the best of so many trials was to be expected to score."""
+
+    def told(expected: Expected) -> str:
+        text = number(expected.value, table.score)
+        if expected.interval is None:
+            return text
+        low, high = (number(end, table.score) for end in expected.interval)
+        return f"{text} ({low} to {high})"
+
+    rows = [
+        [
+            row.row,
+            f"{len(row.scores)}" + f", {row.diverged} diverged" * bool(row.diverged),
+            ", ".join(f"{value:.4g}" if isinstance(value, float) else shown(value) for value in row.values) or MISSING,
+            *map(told, row.expected),
+            *[MISSING] * (len(searched.budgets) - len(row.expected)),
+        ]
+        for row in searched.rows
+    ]
+    head = [kind(table), "trials", f"best {', '.join(searched.keys)}", *(f"best of {n}" for n in searched.budgets)]
+    title = f"{table.label} to be expected of the best of so many trials (95 % CI)"
+    return TextTable(f"{title}{', ' * bool(searched.title)}{searched.title}", head, rows)
 
 
 def tuned_table(table: Table, tuned: Tuned) -> TextTable:

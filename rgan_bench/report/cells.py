@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from rgan_bench.console import RANK_DEFICIENT, score_label
+from rgan_bench.report.budget import Searched
 from rgan_bench.report.runs import Run
 from rgan_bench.report.statistics import PairTest, compare_table
 from rgan_bench.scoring.protocol import HIGHER_IS_BETTER
@@ -111,6 +112,8 @@ class Table:
         beside_paper: whether the paper's numbers stand beside ours.
         notes: for people: provenance, and what was left out and why.
         down: what the rows are: "loss", or the key whose values they are.
+        searched: of a search, one a column, whose cells hold the best trials.
+        trials: of a search, all runs.
     """
 
     name: str
@@ -122,6 +125,8 @@ class Table:
     protocol: dict[str, Any]
     notes: list[str] = field(default_factory=list)
     down: str = "loss"
+    searched: list[Searched] = field(default_factory=list)
+    trials: list[Run] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -140,7 +145,7 @@ class Table:
     @property
     def runs(self) -> list[Run]:
         found = {run.folder: run for column in self.columns for cell in column.cells.values() for run in cell.runs}
-        return list(found.values())
+        return list((found | {run.folder: run for run in self.trials}).values())
 
 
 def runs_shown(tables: list[Table]) -> int:

@@ -36,7 +36,7 @@ def printed_text(cell: Cell) -> str:
 
 
 def header(table: Table) -> list[str]:
-    names = ["loss" if table.name != "sweep" else ""]
+    names = ["" if table.name in ("sweep", "search") else "loss"]
     for column in table.columns:
         names += [column.title, "paper", "difference"] if table.beside_paper else [column.title]
     return names

@@ -2,12 +2,14 @@
 
 from statistics import fmean
 
+from rgan_bench.report.budget import Searched
 from rgan_bench.report.cells import Column, Table
 from rgan_bench.report.formats import number
 from rgan_bench.report.judgement import ColumnVerdict
 from rgan_bench.report.ranking import Ranking
 from rgan_bench.report.statistics import LEVEL, PairTest
 from rgan_bench.report.tuning import Neighbour, Tuned
+from rgan_bench.scoring.protocol import HIGHER_IS_BETTER
 
 FEW = 5  # seeds; below it the spread is hardly known
 MOST = 12  # names in a list
@@ -142,6 +144,48 @@ def neighbour_text(table: Table, neighbour: Neighbour) -> str:
     if neighbour.fall is None:
         return f"at {neighbour.value:g} {joined(list(dict.fromkeys(neighbour.cell.states)), '; ')}"
     return f"at {neighbour.value:g} worse by {signed(neighbour.fall, table.score)}"
+
+
+def search_sentence(table: Table, searched: Searched) -> str:
+    """Which row is to be expected to be the best after so many trials."""
+    higher = table.protocol.get("metric") in HIGHER_IS_BETTER
+    leaders = []
+    for index, trials in enumerate(searched.budgets):
+        at = {row.row: row.expected[index] for row in searched.rows if row.expected}
+        first = (max if higher else min)(at, key=lambda row: at[row].value)
+        text = f"of {trials} {name(table, first)}, {number(at[first].value, table.score)}"
+        if (interval := at[first].interval) is not None:
+            low, high = (number(end, table.score) for end in interval)
+            text += f" (95 % CI {low} to {high})"
+        leaders.append(text)
+    where = f"{searched.title}: " * bool(searched.title)
+    if not leaders:
+        return f"{where}No trial has a score."
+    return (
+        f"{where}{'Highest' if higher else 'Lowest'} {table.score} to be expected of the best of so many trials of "
+        f"{' and '.join(searched.keys)}: {'; '.join(leaders)}. That supposes values drawn at random, and not chosen "
+        "after the scores of earlier trials."
+    )
+
+
+def search_warnings(table: Table) -> list[str]:
+    found = []
+    for searched in table.searched:
+        where = f"{searched.title}: " * bool(searched.title)
+        diverged = [
+            f"{name(table, row.row)} {row.diverged} of {len(row.scores)}" for row in searched.rows if row.diverged
+        ]
+        if diverged and searched.worst is not None:
+            worst = f"{number(searched.worst, table.score)}, the worst score of any run here at any time"
+            found.append(f"{where}Trials diverged, and count as {worst}: {joined(diverged)}.")
+        left = [f"{name(table, row.row)} {row.unfinished}" for row in searched.rows if row.unfinished]
+        found += [f"{where}Trials have no score yet, and are left out: {joined(left)}."] * bool(left)
+        counts = {name(table, row.row): len(row.scores) for row in searched.rows}
+        if len(set(counts.values())) > 1:
+            each = joined([f"{row} {count}" for row, count in counts.items()])
+            equal = f"they compare at equal budget up to {max(searched.budgets, default=0)}"
+            found.append(f"{where}Not all have equally many trials ({each}); {equal}, and the best of all do not.")
+    return found
 
 
 def ranking_sentences(table: Table, ranking: Ranking) -> list[str]:

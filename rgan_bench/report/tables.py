@@ -6,6 +6,7 @@ from rgan_bench.report.cells import Table
 from rgan_bench.report.paper import paper_table
 from rgan_bench.report.protocols import has_score, left_out, score_names
 from rgan_bench.report.runs import Run
+from rgan_bench.report.search import search_table
 from rgan_bench.report.sweeps import sweep_table
 
 PAPER_TABLES = ("table1", "table2", "table3")
@@ -14,8 +15,8 @@ PAPER_TABLES = ("table1", "table2", "table3")
 def make_tables(runs: list[Run], kind: str, scores: Sequence[str] = ()) -> list[Table]:
     """
     Args:
-        kind: table1, table2, table3, sweep, or auto: see `choose_tables`. After the last two comes, of runs with an
-            averaged generator, a sweep of its scores; all other tables are of the generators that are trained.
+        kind: table1, table2, table3, search, sweep, or auto: see `choose_tables`. After the last two comes, of runs
+            with an averaged generator, a sweep of its scores; all other tables are of the generators that are trained.
         scores: names of those that are wanted, in this order; none: all that the runs have, the main one first.
 
     Returns:
@@ -31,7 +32,7 @@ def make_tables(runs: list[Run], kind: str, scores: Sequence[str] = ()) -> list[
         tables[-1].notes += [left_out(run, "its settings are in no cell of this table") for run in strangers]
     if kind in ("auto", "sweep") and any(run.scores or run.others for run in averaged):
         for score, mine in by_score(averaged, scores):
-            tables.append(sweep_table(mine, score))
+            tables.append(sweep_table(mine, score) if kind == "sweep" else any_table(mine, score))
             note = "scores of averaged generators (ema.half_life); those that were trained are above"
             tables[-1].notes.insert(0, note)
     for table in tables:
@@ -51,7 +52,15 @@ def by_score(runs: list[Run], wanted: Sequence[str]) -> list[tuple[str, list[Run
 def tables_of(runs: list[Run], kind: str, score: str) -> list[Table]:
     if kind == "auto":
         return choose_tables(runs, score)
+    if kind == "search":
+        found = search_table(runs, score, wanted=True)
+        return [found] if found else []
     return [sweep_table(runs, score)] if kind == "sweep" else paper_table(runs, kind, score)
+
+
+def any_table(runs: list[Run], score: str) -> Table:
+    """As a search where values look drawn, else as a sweep."""
+    return search_table(runs, score) or sweep_table(runs, score)
 
 
 def belongs(run: Run, name: str) -> bool:
@@ -59,7 +68,7 @@ def belongs(run: Run, name: str) -> bool:
 
 
 def choose_tables(runs: list[Run], score: str) -> list[Table]:
-    """The tables of the paper that runs belong to, and the rest as a sweep; or all runs as one sweep.
+    """The tables of the paper that runs belong to, and the rest as a sweep; or all runs as one sweep, or one search.
 
     One sweep, if it shows at least as many runs that the paper's tables leave out as these have runs: a sweep over
     learning rates or widths passes through a cell of the paper, and is no part of its table. Every run with the score
@@ -71,7 +80,7 @@ def choose_tables(runs: list[Run], score: str) -> list[Table]:
         if any(belongs(run, name) and has_score(run, score) for run in runs)
         for table in paper_table([run for run in runs if belongs(run, name)], name, score)
     ]
-    sweep = sweep_table(runs, score)
+    sweep = any_table(runs, score)
     placed = {run.same_run_key for table in tables for run in table.runs}
     missed = [run for run in sweep.runs if run.same_run_key not in placed]
     if not tables or len(missed) >= len(placed):
@@ -81,7 +90,7 @@ def choose_tables(runs: list[Run], score: str) -> list[Table]:
         return [sweep]
     others = [run for run in runs if run.same_run_key not in placed]
     if any(has_score(run, score) for run in others):
-        rest = sweep_table(others, score)
+        rest = any_table(others, score)
         rest.notes.insert(0, "these runs are not in the paper's tables above")
         return [*tables, rest]
     tables[-1].notes += [left_out(run, "has no score") for run in others if run.cell is None]

@@ -10,6 +10,8 @@ from rgan_bench.report.sentences import (
     column_sentence,
     design_sentences,
     ranking_sentences,
+    search_sentence,
+    search_warnings,
     tuning_sentence,
     warnings_of,
 )
@@ -43,10 +45,13 @@ def verdict(table: Table) -> Verdict:
     sentences = [sentence for column in columns for sentence in column.sentences]
     for each, column in zip(tuned, tuned_columns, strict=True):
         sentences += [*column.sentences, tuning_sentence(table, each)]
+    sentences += [search_sentence(table, each) for each in table.searched]
     sentences += ranking_sentences(table, ranking) if ranking else []
     pairs = [pair for column in table.columns for pair in column.pairs]
     sentences += design_sentences(pairs)
-    return Verdict(sentences, warnings_of(table, columns), columns, ranking, tuned, tuned_columns)
+    return Verdict(
+        sentences, [*warnings_of(table, columns), *search_warnings(table)], columns, ranking, tuned, tuned_columns
+    )
 
 
 def judged(table: Table, column: Column) -> ColumnVerdict:

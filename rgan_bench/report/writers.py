@@ -149,6 +149,7 @@ def as_dict(table: Table) -> dict[str, Any]:
         "columns": [column_dict(column) for column in table.columns],
         "ranking": found.ranking and asdict(found.ranking),
         "tuned": [tuned_dict(tuned) for tuned in found.tuned],
+        "searched": [asdict(searched) for searched in table.searched],
         "time_to_reach": [as_data(threshold) for threshold in thresholds(table)],
         "notes": table.notes,
     }

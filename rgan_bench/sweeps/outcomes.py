@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,25 +43,50 @@ class Sweep:
         self.stopped = folder / "stopped"
         self.lock = folder / ".lock"
 
-    def start(self, cells: list[str], folders: list[str]) -> None:
+    def start(self, cells: list[str], folders: list[str], fixed: list[str] | None = None) -> None:
         """
         Args:
             cells: the overrides of each.
             folders: the run folder of each; empty where its config is refused.
+            fixed: of a search, whose cells come later, the overrides that all of them have.
         """
         for path in (self.stopped, *self.folder.glob("cell_*.json")):
             path.unlink(missing_ok=True)
         plan = {"started": time.time(), "cells": cells, "folders": folders}
+        self._write(plan if fixed is None else {**plan, "fixed": fixed, "total": None})
+
+    def extend(self, cells: list[str], total: int) -> None:
+        """The next cells of a search that will have so many in all."""
+        plan = self._read()
+        self._write({**plan, "cells": [*plan["cells"], *cells], "total": total})
+
+    def _read(self) -> dict[str, Any]:
+        plan: dict[str, Any] = json.loads(self.plan.read_text())
+        return plan
+
+    def _write(self, plan: dict[str, Any]) -> None:
         write_text_atomically(self.plan, json.dumps(plan, indent=2) + "\n")
 
     def cells(self) -> list[str]:
-        cells: list[str] = json.loads(self.plan.read_text())["cells"]
+        cells: list[str] = self._read()["cells"]
         return cells
 
+    def told(self, number: int, overrides: Sequence[str]) -> str:
+        """What a cell differs in. A sweeper that is none of ours tells of its cells only when their turn comes.
+
+        Args:
+            overrides: all that it has.
+        """
+        plan = self._read()
+        if number < len(plan["cells"]):
+            return str(plan["cells"][number])
+        return " ".join(each for each in overrides if each not in plan.get("fixed", ())) or "(one cell)"
+
     def shares_its_run(self, number: int) -> bool:
-        """Whether another cell trains the same run (and scores it otherwise): then one waits for the other."""
-        folders: list[str] = json.loads(self.plan.read_text())["folders"]
-        return folders.count(folders[number]) > 1
+        """Whether another cell trains the same run (and scores it otherwise): then one waits for the other. In a search
+        that cannot be known beforehand, and a trial waits for its run too."""
+        folders: list[str] = self._read()["folders"]
+        return number >= len(folders) or folders.count(folders[number]) > 1
 
     def record(self, outcome: Outcome) -> None:
         path = self.folder / f"cell_{outcome.number:04d}.json"
@@ -71,21 +97,26 @@ class Sweep:
         found = [Outcome(**json.loads(path.read_text())) for path in sorted(self.folder.glob("cell_*.json"))]
         known = {outcome.number: outcome for outcome in found}
         missing = "the sweep ended before"
-        return [
-            known.get(number) or Outcome("not started", reason=missing, number=number, overrides=overrides)
+        planned = {
+            number: Outcome("not started", reason=missing, number=number, overrides=overrides)
             for number, overrides in enumerate(self.cells())
-        ]
+        }
+        return [outcome for _, outcome in sorted((planned | known).items())]
 
-    def where_it_stands(self, number: int) -> str:
-        """ "cell 3 of 20 (about 12 min left): loss=sgan optim.lr=1e-4"."""
-        plan = json.loads(self.plan.read_text())
+    def where_it_stands(self, number: int, overrides: Sequence[str]) -> str:
+        """ "cell 3 of 20 (about 12 min left): loss=sgan optim.lr=1e-4"; of a search "trial 3 of 20", or "trial 3" where
+        nobody knows how many there will be."""
+        plan = self._read()
+        kind, total = ("trial", plan["total"]) if "fixed" in plan else ("cell", len(plan["cells"]))
+        if total is None:
+            return f"{kind} {number + 1}: {self.told(number, overrides)}"
         ended = [Outcome(**json.loads(path.read_text())) for path in self.folder.glob("cell_*.json")]
         ran = sum(outcome.status != "already finished" for outcome in ended)
         left = ""
         if ran:
-            seconds = (time.time() - plan["started"]) / ran * (len(plan["cells"]) - len(ended))
+            seconds = (time.time() - plan["started"]) / ran * (total - len(ended))
             left = f" (about {duration(seconds)} left)"
-        return f"cell {number + 1} of {len(plan['cells'])}{left}: {plan['cells'][number]}"
+        return f"{kind} {number + 1} of {total}{left}: {self.told(number, overrides)}"
 
 
 def outcome_of(result: dict[str, Any], folder: Path, status: str | None = None, **more: Any) -> Outcome:
@@ -98,6 +129,9 @@ def outcome_of(result: dict[str, Any], folder: Path, status: str | None = None, 
 
 def print_sweep(outcomes: list[Outcome]) -> None:
     """The table of all cells at the end of a sweep, and the list of those that are not finished."""
+    if not outcomes:
+        print("there was nothing left to run")
+        return
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome.scores))
     rows = [("cell", "status", "iteration", *names, "run folder")]
     for outcome in outcomes:

@@ -17,14 +17,16 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rgan_bench.config.schema import FidConfig
+from rgan_bench.config.schema import Config, FidConfig
 from rgan_bench.config.validate import leaves, validate
 from rgan_bench.console import say
 from rgan_bench.errors import UserError, one_line, show
 from rgan_bench.locks import Busy, held
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.sweeps.outcomes import Sweep
+from rgan_bench.sweeps.space import Space
 
+OPTUNA = "hydra_plugins.rgan_bench_sweepers.OptunaSweeper"
 MANY = 10  # cells that take more than a moment to compose
 
 
@@ -51,15 +53,35 @@ class WatchSweep(Callback):
         Raises:
             UserError: two cells would train the same run; another sweep uses the folder, or it cannot be written.
         """
-        sweep = Sweep(Path(config.hydra.sweep.dir))
+        if config.hydra.sweeper._target_ == OPTUNA:
+            return  # which opens its folder itself, when it has looked through its settings
         batch = expand(config)
+        if batch is None:
+            self.open(config)
+            return
         if len(batch) >= MANY:
             say(f"{len(batch)} cells: looking through them before the first one runs")
         folders = plan_folders(config, batch)
+        cells = [" ".join(what) or "(one cell)" for what in differences(config, batch)]
+        self.open(config, cells, folders)
+
+    @classmethod
+    def open(cls, config: DictConfig, cells: list[str] | None = None, folders: list[str] | None = None) -> Sweep:
+        """The sweep's folder, held until the sweep ends.
+
+        Args:
+            cells, folders: as `Sweep.start` has them; None: nobody knows yet.
+
+        Raises:
+            UserError: another sweep uses it, or it cannot be written.
+        """
+        sweep, fixed = Sweep(Path(config.hydra.sweep.dir)), None
+        if cells is None:
+            fixed = [each.input_line or "" for each in _overrides(config) if not each.is_sweep_override()]
         try:
             sweep.folder.mkdir(parents=True, exist_ok=True)
-            self.holding.enter_context(held(sweep.lock))
-            sweep.start([" ".join(what) or "(one cell)" for what in differences(config, batch)], folders)
+            cls.holding.enter_context(held(sweep.lock))
+            sweep.start(cells or [], folders or [], fixed)
         except Busy as error:
             raise UserError(
                 f"hydra.sweep.dir={sweep.folder}: another sweep uses it ({error}); choose another"
@@ -68,14 +90,24 @@ class WatchSweep(Callback):
             raise UserError(
                 f"hydra.sweep.dir={sweep.folder}: cannot be written ({one_line(error)}); choose another"
             ) from error
-        type(self).on_start(sweep)
+        cls.on_start(sweep)
+        return sweep
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         self.holding.close()
 
 
-def expand(config: DictConfig) -> list[list[str]]:
-    """The overrides of each cell, as Hydra's sweeper will expand them."""
+def expand(config: DictConfig) -> list[list[str]] | None:
+    """The overrides of each cell, as Hydra's sweeper will expand them; None where they depend on the scores to come.
+
+    Raises:
+        UserError: a search that cannot be.
+    """
+    sweeper = config.hydra.sweeper
+    if sweeper._target_.endswith(".RandomSweeper"):
+        return Space.of(_overrides(config)).random_cells(sweeper.n_trials, sweeper.seed)
+    if not sweeper._target_.endswith(".BasicSweeper"):
+        return None
     (batch,) = BasicSweeper.split_arguments(_overrides(config), None)
     return [list(cell) for cell in batch]
 
@@ -93,6 +125,16 @@ def _overrides(config: DictConfig) -> list[Override]:
     return parser.parse_overrides([*parameters, *config.hydra.overrides.task])
 
 
+def cell_config(config: DictConfig, overrides: list[str]) -> Config:
+    """
+    Raises:
+        UserError: it is refused.
+    """
+    composed = GlobalHydra.instance().config_loader().load_sweep_config(config, overrides)
+    keys: list[Any] = [key for key in composed if key != "hydra"]  # one that is no text is refused
+    return validate(OmegaConf.masked_copy(composed, keys))
+
+
 def plan_folders(config: DictConfig, batch: list[list[str]]) -> list[str]:
     """The run folder of each cell; empty where its config is refused, which is told when its turn comes.
 
@@ -102,14 +144,11 @@ def plan_folders(config: DictConfig, batch: list[list[str]]) -> list[str]:
     Raises:
         UserError: they differ in something else, or in nothing.
     """
-    loader = GlobalHydra.instance().config_loader()
     planned: dict[str, list[tuple[int, dict[str, Any], FidConfig]]] = {}
     folders = []
     for number, overrides in enumerate(batch):
         try:
-            composed = loader.load_sweep_config(config, overrides)
-            keys: list[Any] = [key for key in composed if key != "hydra"]  # one that is no text is refused
-            cell = validate(OmegaConf.masked_copy(composed, keys))
+            cell = cell_config(config, overrides)
         except UserError:
             folders.append("")
             continue

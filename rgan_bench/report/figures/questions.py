@@ -23,6 +23,7 @@ from rgan_bench.report.figures import (
     span,
 )
 from rgan_bench.report.figures.palette import Look, looks
+from rgan_bench.report.figures.searched import against_trials
 from rgan_bench.report.runs import Run
 from rgan_bench.report.sweeps import flat, swept_keys
 
@@ -43,7 +44,10 @@ def figures(table: Table, shared: dict[str, Look]) -> list[Figure]:
     if not table.runs:
         return []
     scores = against_swept_key(table, shared) or by_loss(table, shared)
-    return [figure for figure in (scores, *(against(table, shared, what) for what in efforts_of(table))) if figure]
+    searched = against_trials(table, shared, prefix(table))
+    return [
+        figure for figure in (searched, scores, *(against(table, shared, what) for what in efforts_of(table))) if figure
+    ]
 
 
 def file_name(*parts: str) -> str:
@@ -135,7 +139,7 @@ def missing(table: Table) -> str:
 
 def against_swept_key(table: Table, shared: dict[str, Look]) -> Figure | None:
     """None where no number was swept."""
-    if table.name != "sweep":
+    if table.name not in ("sweep", "search"):
         return None
     settings = {run.folder: flat(run) for run in table.runs}
     keys = swept_keys(list(settings.values()))
@@ -159,7 +163,8 @@ def against_swept_key(table: Table, shared: dict[str, Look]) -> Figure | None:
     places = sorted({place for line in lines for place in line.places()})
     log = places[0] > 0 and places[-1] >= 8 * places[0]
     x = span(key, places, log=log)
-    x = Axis(key, x.range, x.log, apart(x, places))
+    if table.name == "sweep":  # what was drawn is no mark for a reader
+        x = Axis(key, x.range, x.log, apart(x, places))
     y = score_axis(table, [value for line in lines for value in line.values()])
     name = f"{prefix(table)}_against_{file_name(key)}"
     question = f"How does {key} change the score?"
