@@ -100,6 +100,7 @@ class Progress:
         self.total = total
         self.done = done
         self.notes: dict[str, str] = {}
+        self.score = ""
         self.plain = not draws_bars()
         self.last_line = time.perf_counter()
         self.bar = new_bar(total=total, initial=done, unit="it", dynamic_ncols=True, smoothing=0.05)
@@ -118,6 +119,7 @@ class Progress:
         """Shows these numbers from now on; without a bar in the next line, or at once."""
         self.notes |= {name: f"{value:.4g}" for name, value in values.items()}
         shown = [f"{name} {text}" for name, text in self.notes.items() if name != "it/s"]
+        shown += [self.score] * bool(self.score)
         self.bar.set_postfix_str(fitting(shown, getattr(self.bar, "ncols", None) or COLUMNS, self.total), refresh=False)
         now = time.perf_counter()
         if self.plain and (at_once or now - self.last_line >= PLAIN_INTERVAL):
@@ -128,9 +130,10 @@ class Progress:
         if not values:
             return
         self.line({name: f"{value:.4g}" for name, value in values.items()})
+        first = next(iter(values))
+        self.score = f"{first} {values[first]:.4g}"
         if not self.plain:
-            first = next(iter(values))
-            self.note({first: values[first]})
+            self.note({})
 
     def line(self, texts: Mapping[str, str]) -> None:
         self.last_line = time.perf_counter()
