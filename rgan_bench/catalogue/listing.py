@@ -29,7 +29,15 @@ def console(file: Any = None) -> Console:
     file = file or sys.stdout
     terminal = file.isatty()
     width = None if terminal else UNLIMITED
-    return Console(file=file, width=width, force_terminal=terminal, highlight=False, markup=False, emoji=False)
+    return Console(
+        file=file,
+        width=width,
+        force_terminal=terminal,
+        force_jupyter=False,  # there it would show a second, empty output
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
 def put(on: Console, *parts: RenderableType) -> None:
