@@ -61,7 +61,7 @@ def run_experiment(
             folder.trim_metrics(experiment.state.iteration)
         print_block(introduction(config, experiment.parts, folder))
         try:
-            return experiment.run()
+            result = experiment.run()
         except Exception as error:
             experiment.record.break_off(
                 "failed", experiment.keeper.saved[0], one_line(f"{type(error).__name__}: {error}")
@@ -70,6 +70,8 @@ def run_experiment(
         except KeyboardInterrupt:  # the second Ctrl-C: nobody waits for what is under way
             experiment.record.break_off("interrupted", experiment.keeper.saved[0])
             raise
+    experiment.stop.hand_on()  # now that the folder is free for whoever goes on with the run
+    return result
 
 
 class Experiment:
