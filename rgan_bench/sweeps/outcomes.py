@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ class Outcome:
 
     Attributes:
         status: finished, already finished, interrupted, diverged, not scored, failed, refused, running elsewhere,
-            not started.
+            not started, killed; while it runs, running.
         reason: of what is not good, for people.
         exit_status: that a single run with this outcome has.
     """
@@ -39,6 +39,7 @@ class Sweep:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.plan = folder / "cells.json"
+        self.jobs = folder / "jobs.json"  # on a cluster
         self.stopped = folder / "stopped"
         self.lock = folder / ".lock"
 
@@ -57,29 +58,45 @@ class Sweep:
         cells: list[str] = json.loads(self.plan.read_text())["cells"]
         return cells
 
+    def folders(self) -> list[str]:
+        folders: list[str] = json.loads(self.plan.read_text())["folders"]
+        return folders
+
     def shares_its_run(self, number: int) -> bool:
         """Whether another cell trains the same run (and scores it otherwise): then one waits for the other."""
-        folders: list[str] = json.loads(self.plan.read_text())["folders"]
+        folders = self.folders()
         return folders.count(folders[number]) > 1
+
+    def begin(self, number: int) -> None:
+        """From now on, a cell without an outcome is one that was killed."""
+        cell = self.cells()[number]
+        self.record(Outcome("running", self.folders()[number], number=number, overrides=cell))
 
     def record(self, outcome: Outcome) -> None:
         path = self.folder / f"cell_{outcome.number:04d}.json"
         write_text_atomically(path, json.dumps(asdict(outcome), indent=2) + "\n")
 
+    def recorded(self) -> dict[int, Outcome]:
+        found = [Outcome(**json.loads(path.read_text())) for path in self.folder.glob("cell_*.json")]
+        return {outcome.number: outcome for outcome in found}
+
     def outcomes(self) -> list[Outcome]:
-        """Of all cells, in order; those that did not come so far are not started."""
-        found = [Outcome(**json.loads(path.read_text())) for path in sorted(self.folder.glob("cell_*.json"))]
-        known = {outcome.number: outcome for outcome in found}
-        missing = "the sweep ended before"
-        return [
-            known.get(number) or Outcome("not started", reason=missing, number=number, overrides=overrides)
-            for number, overrides in enumerate(self.cells())
-        ]
+        """Of all cells, in order, once none runs any more; those that did not come so far are not started."""
+        known = self.recorded()
+        for number, overrides in enumerate(self.cells()):
+            if number not in known:
+                known[number] = Outcome(
+                    "not started", reason="the sweep ended before", number=number, overrides=overrides
+                )
+            elif known[number].status == "running":
+                reason = "its process ended without a word; the same command goes on"
+                known[number] = replace(known[number], status="killed", reason=reason)
+        return [known[number] for number in sorted(known)]
 
     def where_it_stands(self, number: int) -> str:
         """ "cell 3 of 20 (about 12 min left): loss=sgan optim.lr=1e-4"."""
         plan = json.loads(self.plan.read_text())
-        ended = [Outcome(**json.loads(path.read_text())) for path in self.folder.glob("cell_*.json")]
+        ended = [outcome for outcome in self.recorded().values() if outcome.status != "running"]
         ran = sum(outcome.status != "already finished" for outcome in ended)
         left = ""
         if ran:

@@ -23,6 +23,7 @@ from rgan_bench.console import say
 from rgan_bench.errors import UserError, one_line, show
 from rgan_bench.locks import Busy, held
 from rgan_bench.run.folder import RunFolder
+from rgan_bench.sweeps.launchers import prepare
 from rgan_bench.sweeps.outcomes import Sweep
 
 MANY = 10  # cells that take more than a moment to compose
@@ -49,17 +50,20 @@ class WatchSweep(Callback):
     def begin(self, config: DictConfig) -> None:
         """
         Raises:
-            UserError: two cells would train the same run; another sweep uses the folder, or it cannot be written.
+            UserError: two cells would train the same run; another sweep uses the folder, or it cannot be written; the
+                launcher is not installed.
         """
         sweep = Sweep(Path(config.hydra.sweep.dir))
         batch = expand(config)
+        cells = [" ".join(what) or "(one cell)" for what in differences(config, batch)]
+        prepare(config, cells)
         if len(batch) >= MANY:
             say(f"{len(batch)} cells: looking through them before the first one runs")
         folders = plan_folders(config, batch)
         try:
             sweep.folder.mkdir(parents=True, exist_ok=True)
             self.holding.enter_context(held(sweep.lock))
-            sweep.start([" ".join(what) or "(one cell)" for what in differences(config, batch)], folders)
+            sweep.start(cells, folders)
         except Busy as error:
             raise UserError(
                 f"hydra.sweep.dir={sweep.folder}: another sweep uses it ({error}); choose another"

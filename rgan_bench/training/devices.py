@@ -24,8 +24,8 @@ def resolve_device(name: str) -> torch.device:
             return torch.device("cuda")
         if cluster_job():
             say(
-                f"warning: device=auto: Slurm's job {cluster_job()} has no GPU that PyTorch {torch.__version__} can use, "
-                "so this runs on the CPU; ask for one (hydra.launcher.gpus_per_node=1), or say device=cpu"
+                f"warning: device=auto: Slurm's job {cluster_job()} has no GPU that PyTorch {torch.__version__} can "
+                "use, so this runs on the CPU; ask for one (hydra.launcher.gpus_per_node=1), or say device=cpu"
             )
         return torch.device("cpu")
     device = torch.device(name)
