@@ -19,8 +19,9 @@ from rgan_bench.console import tell
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import write_text_atomically
 from rgan_bench.run.folder import RunFolder
+from rgan_bench.run.stops import interrupts_raise
 from rgan_bench.sweeps import slurm
-from rgan_bench.sweeps.outcomes import Outcome, Sweep
+from rgan_bench.sweeps.outcomes import Outcome, Sweep, told
 
 SOONEST, LATEST = 1.0, 30.0  # seconds between looks at the jobs: rare for a controller that many ask
 SUMMARY_EVERY = 60.0  # seconds
@@ -64,7 +65,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
     cells = {initial_job_idx + place: list(overrides) for place, overrides in enumerate(job_overrides)}
     jobs = find(sweep, cells) if on_slurm else []
     if jobs:
-        tell(f"{len(jobs)} of the cells run, or wait to run, in jobs of before: {shown(jobs)}")
+        tell(f"sent off before, and not ended: {shown(jobs)} ({len(jobs)})")
     sent: dict[int, Any] = {}
     missing = {number: cells[number] for number in cells.keys() - {job.number for job in jobs}}
     if missing:
@@ -75,12 +76,13 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
             for number, submitted in sent.items()
         ]
         jobs = sorted([*jobs, *new], key=lambda job: job.number)
-        tell(f"{len(new)} {'jobs on Slurm' if on_slurm else 'processes'}: {shown(new)}; logs: {sweep.folder}/.submitit")
+        tell(f"on {'Slurm' if on_slurm else 'this machine'}: {shown(new)} ({len(new)}); logs: {sweep.folder}/.submitit")
     remember(sweep, jobs)
 
     def local() -> dict[str, str]:
         return {submitted.job_id: "RUNNING" for submitted in sent.values() if not submitted.done()}
 
+    interrupts_raise()
     try:
         follow(sweep, jobs, queued if on_slurm else local)
     except KeyboardInterrupt:
@@ -200,11 +202,6 @@ def outcome_of_job(job: Job, cell: str) -> Outcome:
     return replace(outcome, number=job.number, overrides=cell)
 
 
-def told(outcome: Outcome) -> str:
-    scores = "".join(f", {name} {value:.4g}" for name, value in outcome.scores.items())
-    return outcome.status + (scores if not outcome.reason else f" ({outcome.reason})")
-
-
 def standing(left: dict[int, Job], states: dict[int, str], total: int) -> str:
     """ "5 of 8 jobs have ended; 2 running (cell 3 at iteration 400, cell 4 at iteration 900), 1 pending"."""
     kinds = dict.fromkeys(states.get(number, "unknown") for number in left)
@@ -222,9 +219,9 @@ def reached(job: Job) -> int:
 
 
 def shown(jobs: list[Job]) -> str:
-    """ "12_0, 12_1 … 12_7"."""
+    """ "jobs 12_0, 12_1 … 12_7"."""
     ids = [job.id for job in jobs]
-    return ", ".join(ids) if len(ids) <= 4 else f"{ids[0]}, {ids[1]} … {ids[-1]}"
+    return f"job{'s' * (len(ids) > 1)} " + (", ".join(ids) if len(ids) <= 4 else f"{ids[0]}, {ids[1]} … {ids[-1]}")
 
 
 def returned(submitted: Any) -> JobReturn:

@@ -57,6 +57,10 @@ def prepare(config: DictConfig, cells: list[str]) -> None:
 
         _refuse_another_sweeps_jobs(Sweep(Path(config.hydra.sweep.dir).absolute()), cells)
         kind.launch = jobs.launch
+    elif "RayLauncher" in name:
+        from rgan_bench.sweeps import on_ray
+
+        kind.launch = on_ray.launch
 
 
 def _refuse_another_sweeps_jobs(sweep: Sweep, cells: list[str]) -> None:
@@ -69,6 +73,6 @@ def _refuse_another_sweeps_jobs(sweep: Sweep, cells: list[str]) -> None:
     alive = [job for job in earlier if job.id in now and job.script_is(now[job.id].script)]
     if alive:
         raise UserError(
-            f"hydra.sweep.dir={sweep.folder}: {len(alive)} jobs of other cells still run in it ({jobs.shown(alive)}); "
+            f"hydra.sweep.dir={sweep.folder}: {jobs.shown(alive)} of other cells still run in it; "
             f"choose another, or end them: scancel {' '.join(job.id for job in alive)}"
         )

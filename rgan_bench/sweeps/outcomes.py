@@ -113,6 +113,12 @@ def outcome_of(result: dict[str, Any], folder: Path, status: str | None = None, 
     return Outcome(status or result["status"], str(folder), result["iteration"], scores, **more)
 
 
+def told(outcome: Outcome) -> str:
+    """ "finished, fd_pixels 1.052", "diverged (at iteration 12: …)"."""
+    scores = "".join(f", {name} {value:.4g}" for name, value in outcome.scores.items())
+    return outcome.status + (scores if not outcome.reason else f" ({outcome.reason})")
+
+
 def print_sweep(outcomes: list[Outcome]) -> None:
     """The table of all cells at the end of a sweep, and the list of those that are not finished."""
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome.scores))
