@@ -15,11 +15,11 @@ place=$(mktemp -d)
 export PYTHONPATH=$repository OMP_NUM_THREADS=1
 cd "$place" || exit 1
 
-cells=(data=ring8 arch.width=16 device=cpu "train.iterations=${ITERATIONS:-20000}" train.checkpoint_every=null
+cells=(data=ring8 arch.width=16 device=cpu "train.iterations=${ITERATIONS:-40000}" train.checkpoint_every=null
   train.sample_every=null train.log_every=1000 fid.every=null "loss=sgan,rsgan,rasgan,lsgan,ralsgan,hinge,rahinge,rsgan_gp")
 slurm=(hydra/launcher=slurm hydra.launcher.gpus_per_node=null hydra.launcher.cpus_per_task=1
   hydra.launcher.signal_delay_s=20)
-in_slurm() { "${within[@]}" "$@"; }
+in_slurm() { timeout 30 "${within[@]}" "$@"; } # scancel waits for a job that it signals, also while that is requeued
 started=()
 trap 'kill "${started[@]}" 2>/dev/null; [ -z "${array:-}" ] || in_slurm scancel "$array" 2>/dev/null' EXIT
 
@@ -44,27 +44,26 @@ trains() { # a job that runs, and whose cell has begun to train
 happens() { echo "$(date +%T) $*"; }
 
 launch one.log
-wait_until 120 grep -q 'on Slurm: job' one.log
+wait_until 120 grep -qs 'on Slurm: job' one.log
 array=$(grep -oE 'jobs [0-9]+' one.log | grep -oE '[0-9]+')
 sweep=$(grep -oE 'logs: .*/\.submitit' one.log | sed 's/logs: //; s#/\.submitit##')
 for job in 0 1 2 3; do wait_until 120 trains "${array}_$job"; done
-happens "SIGUSR2 to ${array}_0";               in_slurm scancel --signal=USR2 "${array}_0"
+happens "SIGUSR2 to ${array}_0";               in_slurm scancel --signal=USR2 "${array}_0" &
 happens "requeue of ${array}_1";               in_slurm scontrol requeue "${array}_1"
 wait_until 60 is_not "${array}_0" RUNNING
 wait_until 60 is_not "${array}_1" RUNNING
 for job in 4 5; do wait_until 120 trains "${array}_$job"; done
 happens "the time of ${array}_4 is up";        in_slurm scontrol update "JobId=${array}_4" TimeLimit=1
-victim=$(grep -l "^SLURM_ARRAY_TASK_ID=5$" <(true) 2>/dev/null; for id in $(pgrep -f submitit.core._submit); do
-  tr '\0' '\n' <"/proc/$id/environ" 2>/dev/null | grep -q "^SUBMITIT_EXECUTOR=slurm" &&
-    tr '\0' '\n' <"/proc/$id/environ" | grep -q "^SLURM_ARRAY_JOB_ID=$array$" &&
-    tr '\0' '\n' <"/proc/$id/environ" | grep -q "^SLURM_ARRAY_TASK_ID=5$" &&
-    grep -q python "/proc/$id/comm" && echo "$id"; done)
-happens "SIGKILL to the process of ${array}_5 ($victim)"; kill -9 $victim
+victim=$(for id in $(pgrep -f submitit.core._submit); do
+  grep -zq "^SLURM_ARRAY_JOB_ID=$array$" "/proc/$id/environ" && grep -zq '^SLURM_ARRAY_TASK_ID=5$' "/proc/$id/environ" &&
+    grep -q python "/proc/$id/comm" && echo "$id"
+done)
+happens "SIGKILL to the process of ${array}_5 ($victim)"; kill -9 "$victim"
 happens "Ctrl-C on the launcher, and the same command again"
 kill -INT "$(pgrep -P "$launcher" | head -1)"; wait "$launcher"; echo "  status $?"; tail -1 one.log
 wait_until 60 test -z "$(state "${array}_5")"
 launch two.log
-wait_until 120 grep -q 'sent off before' two.log
+wait_until 120 grep -qs 'sent off before' two.log
 grep 'sent off before\|on Slurm' two.log | sed 's/^/  /'
 happens "a job that is more urgent takes all CPUs"
 in_slurm sbatch --partition=urgent --ntasks=4 --output=/dev/null --wrap 'sleep 5'

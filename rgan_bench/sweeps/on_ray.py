@@ -26,6 +26,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
     Raises:
         UserError: there is no Ray at the address, or it cannot be started.
     """
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # lines of cells are alike, and still none is too many
     import ray  # installed where this launcher is
     from hydra_plugins.hydra_ray_launcher import _launcher_util as plugin
 
@@ -35,7 +36,8 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
     try:
         plugin.start_ray(settings.init)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(f"hydra.launcher.ray.init={settings.init}: no Ray there ({one_line(error)})") from error
+        what = f"no Ray there, or one with another token, see RAY_AUTH_MODE ({one_line(error)})"
+        raise UserError(f"hydra.launcher.ray.init={settings.init}: {what}") from error
     if settings.remote.get("num_gpus") is None:
         settings.remote["num_gpus"] = int(ray.cluster_resources().get("GPU", 0) > 0)
     tasks: dict[Any, int] = {}
