@@ -25,7 +25,7 @@ from rgan_bench.sweeps.outcomes import Outcome, Sweep, told
 
 SOONEST, LATEST = 1.0, 30.0  # seconds between looks at the jobs: rare for a controller that many ask
 SUMMARY_EVERY = 60.0  # seconds
-FILES_TAKE = 20.0  # seconds after which a shared file system shows what a job wrote last
+FILES_TAKE = 20.0  # seconds, on a shared file system, until what a job wrote last is seen here
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
 
     interrupts_raise()
     try:
-        follow(sweep, jobs, queued if on_slurm else local)
+        follow(sweep, jobs, queued if on_slurm else local, on_slurm=on_slurm)
     except KeyboardInterrupt:
         numbers = " ".join(dict.fromkeys(job.id.split("_")[0] for job in jobs))
         watch, cancel = ("squeue --me", f"scancel {numbers}") if on_slurm else ("ps", f"kill {numbers}")
@@ -155,7 +155,7 @@ def queued() -> dict[str, str] | None:
     return None if queue is None else {number: job.state for number, job in queue.items()}
 
 
-def follow(sweep: Sweep, jobs: list[Job], states: States) -> None:
+def follow(sweep: Sweep, jobs: list[Job], states: States, *, on_slurm: bool) -> None:
     """Until all have ended; tells what changes, and sees to it that each cell has its outcome in our sweep."""
     cells = sweep.cells()
     before: dict[int, str] = {}
@@ -174,7 +174,9 @@ def follow(sweep: Sweep, jobs: list[Job], states: States) -> None:
                 continue
             outcome = outcome_of_job(job, cells[job.number])
             since = gone.setdefault(job.number, time.monotonic())
-            if outcome.status == "killed" and time.monotonic() - since < FILES_TAKE:
+            wordless = outcome.status in ("killed", "not started")
+            patient = time.monotonic() - since < FILES_TAKE
+            if on_slurm and wordless and (patient or slurm.requeue_if_preempted(job.id)):
                 continue
             sweep.record(outcome)
             now[job.number] = told(outcome)

@@ -55,7 +55,7 @@ def prepare(config: DictConfig, cells: list[str]) -> None:
     if "submitit" in name:
         from rgan_bench.sweeps import jobs
 
-        _refuse_another_sweeps_jobs(Sweep(Path(config.hydra.sweep.dir).absolute()), cells)
+        refuse_jobs_of_others(Sweep(Path(config.hydra.sweep.dir).absolute()), cells)
         kind.launch = jobs.launch
     elif "RayLauncher" in name:
         from rgan_bench.sweeps import on_ray
@@ -63,7 +63,14 @@ def prepare(config: DictConfig, cells: list[str]) -> None:
         kind.launch = on_ray.launch
 
 
-def _refuse_another_sweeps_jobs(sweep: Sweep, cells: list[str]) -> None:
+def refuse_jobs_of_others(sweep: Sweep, cells: list[str]) -> None:
+    """
+    Args:
+        cells: what the sweep will consist of.
+
+    Raises:
+        UserError: another one left jobs in its folder, which would write their outcomes there.
+    """
     from rgan_bench.sweeps import jobs
 
     earlier = jobs.read(sweep.jobs)

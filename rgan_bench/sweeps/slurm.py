@@ -48,7 +48,16 @@ def being_preempted() -> bool:
     Slurm first sends SIGTERM and grants some time. It starts a job anew if it must kill it then, not if it leaves.
     """
     job = cluster_job()
-    return job is not None and _field(job, "JobState") == "RUNNING" and _field(job, "PreemptTime") not in (None, "None")
+    return job is not None and _field(job, "JobState") == "RUNNING" and _preempted(job)
+
+
+def requeue_if_preempted(job: str) -> bool:
+    """For a job that has ended without a word: it may have been told to give way before it could listen."""
+    return _preempted(job) and _asked("scontrol", "requeue", job) is not None
+
+
+def _preempted(job: str) -> bool:
+    return _field(job, "PreemptTime") not in (None, "None")
 
 
 def _field(job: str, name: str) -> str | None:
