@@ -10,15 +10,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 
 from rgan_bench.cli import train as cli
+from rgan_bench.config.validate import config_dir
 from rgan_bench.locks import Busy, held
 from rgan_bench.sweeps import jobs, launchers, slurm
 from rgan_bench.sweeps.jobs import Job
@@ -205,9 +207,13 @@ def test_a_launcher_that_gives_up_after_cells_have_run_leaves_a_table(
 
 
 @pytest.mark.parametrize("launcher", ["slurm", "ray"])
-def test_a_launcher_that_is_not_installed_is_one_line(launcher: str, rgan_train: Callable) -> None:
-    if find_spec(f"hydra_plugins.hydra_{ {'slurm': 'submitit'}.get(launcher, launcher) }_launcher"):
-        pytest.skip("it is installed")
+def test_a_launcher_that_is_not_installed_is_one_line(
+    launcher: str, rgan_train: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = Plugins.instance().class_name_to_class  # and so all of them have been found
+    monkeypatch.delitem(classes, "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher", raising=False)
+    options = ConfigStore.instance().repo["hydra"]["launcher"]
+    monkeypatch.delitem(options, "submitit_slurm.yaml", raising=False)
     status, out, err = rgan_train("-m", *FAST, "loss=sgan,lsgan", f"hydra/launcher={launcher}")
     assert (status, out) == (2, "")
     assert f"installed; pip install 'rgan-bench[{launcher}]'" in err
@@ -215,15 +221,24 @@ def test_a_launcher_that_is_not_installed_is_one_line(launcher: str, rgan_train:
     assert not Path("outputs").exists()
 
 
+def test_the_preset_of_slurm_requeues_jobs_whose_time_is_up() -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="the extra `slurm` is not installed")
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        whole = compose("config", ["hydra/launcher=slurm", "hydra.launcher.partition=gpu"], return_hydra_config=True)
+    launcher = whole.hydra.launcher
+    assert launcher._target_.endswith("SlurmLauncher")
+    assert (launcher.partition, launcher.gpus_per_node, launcher.max_num_timeout) == ("gpu", 1, 100)
+
+
+@pytest.mark.slow
 def test_a_cell_of_submitit_that_is_killed_costs_no_other() -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="the extra `slurm` is not installed")
-    Path("killer.py").write_text(
-        "import os, signal\n\nfrom rgan_bench.run import experiment\n\nreal = experiment.train\n\n\n"
-        "def train(state, data, config, *others):\n"
-        "    if config.loss.name == 'sgan':\n        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return real(state, data, config, *others)\n\n\nexperiment.train = train\n"
+    Path("deadly.py").write_text(
+        "import os, signal\n\nfrom rgan_bench.register import function\n\n\n@function('deadly')\n"
+        "def deadly(logits, real):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    arguments = [*FAST, "loss=sgan,hinge", "plugins=[killer.py]", "hydra/launcher=submitit_local"]
+    functions = ["loss.function=deadly,standard", "loss.name=mine", "plugins=[deadly.py]"]
+    arguments = [*FAST, *functions, "loss=sgan", "hydra/launcher=submitit_local"]
     command = [sys.executable, "-m", "rgan_bench", "-m", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1, done.stderr
