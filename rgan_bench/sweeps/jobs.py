@@ -117,8 +117,8 @@ def send(launcher: Any, cells: dict[int, list[str]]) -> dict[int, Any]:
         return dict(zip(numbers, executor.map_array(launcher, *zip(*calls, strict=True)), strict=True))
     except (RuntimeError, ValueError, OSError) as error:
         raise UserError(
-            f"hydra/launcher: the {len(cells)} jobs cannot be sent off ({one_line(error)}); see hydra.launcher.* in "
-            "rgan-train --cfg hydra"
+            f"hydra/launcher: the {len(cells)} jobs cannot be sent off ({one_line(error)}); set hydra.launcher.KEY=…: "
+            "rgan-train --cfg hydra shows all of them"
         ) from error
 
 

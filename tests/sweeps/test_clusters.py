@@ -11,18 +11,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 from rgan_bench.cli import train as cli
 from rgan_bench.config.validate import config_dir
 from rgan_bench.locks import Busy, held
-from rgan_bench.sweeps import jobs, launchers, slurm
+from rgan_bench.sweeps import jobs, launchers, on_ray, slurm
 from rgan_bench.sweeps.jobs import Job
 from rgan_bench.sweeps.outcomes import Outcome, Sweep
 from rgan_bench.training.devices import resolve_device
@@ -180,6 +182,35 @@ def test_a_sweep_folder_with_jobs_of_other_cells_is_refused(
     launchers.refuse_jobs_of_others(sweep, sweep.cells())
     with pytest.raises(launchers.UserError, match=r"job 12_1 of other cells still run.*scancel 12_1"):
         launchers.refuse_jobs_of_others(sweep, ["seed=0"])
+
+
+def test_cells_on_ray_are_told_one_by_one_and_one_that_is_lost_costs_no_other(
+    three: tuple[Sweep, list[Job]], capsys: pytest.CaptureFixture
+) -> None:
+    class RayError(Exception):
+        pass
+
+    def get(task: str) -> JobReturn:
+        if task == "lost":
+            raise RayError
+        sweep.record(Outcome("finished", number=2, overrides="seed=2"))
+        return back
+
+    sweep, _ = three
+    sweep.begin(0)
+    back = JobReturn(status=JobStatus.COMPLETED)
+    # The last task hangs, and is no longer waited for when cells had time to save.
+    ray = SimpleNamespace(
+        exceptions=SimpleNamespace(RayError=RayError),
+        get=get,
+        wait=lambda left, timeout: (left[:1], left[1:]) if left[0] != "hangs" else ([], left),
+    )
+    returned = on_ray.await_all(ray, {"lost": 0, "good": 2, "hangs": 1}, sweep, seconds=0)
+    assert returned[1] is back
+    assert [each.return_value for each in returned] == [None, None, None]  # nothing raises
+    assert [outcome.status for outcome in sweep.outcomes()] == ["killed", "not started", "finished"]
+    told = capsys.readouterr().out.splitlines()
+    assert told == ["cell 1 of 3 (seed=0): RayError", "cell 3 of 3 (seed=2): finished"]
 
 
 # --- whole sweeps -----------------------------------------------------------------------------------------------------
