@@ -15,7 +15,7 @@ place=$(mktemp -d)
 export PYTHONPATH=$repository OMP_NUM_THREADS=1
 cd "$place" || exit 1
 
-cells=(data=ring8 arch.width=16 device=cpu "train.iterations=${ITERATIONS:-40000}" train.checkpoint_every=null
+cells=(data=ring8 arch.width=16 device=cpu "train.iterations=${ITERATIONS:-30000}" train.checkpoint_every=null
   train.sample_every=null train.log_every=1000 fid.every=null "loss=sgan,rsgan,rasgan,lsgan,ralsgan,hinge,rahinge,rsgan_gp")
 slurm=(hydra/launcher=slurm hydra.launcher.gpus_per_node=null hydra.launcher.cpus_per_task=1
   hydra.launcher.signal_delay_s=20)

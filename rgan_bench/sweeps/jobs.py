@@ -172,12 +172,11 @@ def follow(sweep: Sweep, jobs: list[Job], states: States, *, on_slurm: bool) -> 
             if job.number in now:
                 gone.pop(job.number, None)
                 continue
-            outcome = outcome_of_job(job, cells[job.number])
-            since = gone.setdefault(job.number, time.monotonic())
-            wordless = outcome.status in ("killed", "not started")
-            patient = time.monotonic() - since < FILES_TAKE
-            if on_slurm and wordless and (patient or slurm.requeue_if_preempted(job.id)):
-                continue
+            outcome = outcome_of_job(job, cells[job.number], on_slurm)
+            if on_slurm and outcome.status in ("killed", "not started", "interrupted"):
+                since = gone.setdefault(job.number, time.monotonic())
+                if time.monotonic() - since < FILES_TAKE or slurm.requeue_if_preempted(job.id):
+                    continue
             sweep.record(outcome)
             now[job.number] = told(outcome)
             del left[job.number]
@@ -190,11 +189,11 @@ def follow(sweep: Sweep, jobs: list[Job], states: States, *, on_slurm: bool) -> 
             tell(standing(left, before, len(jobs)))
 
 
-def outcome_of_job(job: Job, cell: str) -> Outcome:
+def outcome_of_job(job: Job, cell: str, on_slurm: bool) -> Outcome:
     """As its cell recorded it; of one that could not, what Slurm knows."""
     outcome = Sweep(Path(job.sweep)).recorded().get(job.place)
     if outcome is None or outcome.status == "running":
-        state = slurm.ended_as(job.id)
+        state = slurm.ended_as(job.id) if on_slurm else None
         how = f"job {job.id} ended" + f" as {state}" * (state is not None)
         outcome = Outcome(
             "killed" if outcome else "not started",

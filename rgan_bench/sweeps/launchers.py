@@ -9,6 +9,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
 from rgan_bench.errors import UserError
+from rgan_bench.sweeps import jobs, on_ray
 from rgan_bench.sweeps.outcomes import Sweep
 from rgan_bench.sweeps.slurm import being_preempted, queue
 
@@ -46,20 +47,16 @@ def prepare(config: DictConfig, cells: list[str]) -> None:
     Raises:
         UserError: the launcher's plugin is not installed; jobs of other cells still run in the sweep's folder.
     """
-    name = config.hydra.launcher._target_
+    name = str(config.hydra.launcher._target_)
     kind: Any = Plugins.instance().class_name_to_class.get(name)
-    if kind is None:
+    if kind is None and name.startswith("hydra_plugins."):
         plugin = name.split(".")[1].removeprefix("hydra_").removesuffix("_launcher")
         extra = "slurm" if plugin == "submitit" else plugin
         raise UserError(f"hydra/launcher: {name} is not installed; pip install 'rgan-bench[{extra}]'")
     if "submitit" in name:
-        from rgan_bench.sweeps import jobs
-
         refuse_jobs_of_others(Sweep(Path(config.hydra.sweep.dir).absolute()), cells)
         kind.launch = jobs.launch
     elif "RayLauncher" in name:
-        from rgan_bench.sweeps import on_ray
-
         kind.launch = on_ray.launch
 
 
@@ -71,8 +68,6 @@ def refuse_jobs_of_others(sweep: Sweep, cells: list[str]) -> None:
     Raises:
         UserError: another one left jobs in its folder, which would write their outcomes there.
     """
-    from rgan_bench.sweeps import jobs
-
     earlier = jobs.read(sweep.jobs)
     if not earlier or not sweep.plan.exists() or sweep.cells() == cells:
         return
