@@ -105,7 +105,7 @@ def run_cell(composed: DictConfig) -> None:
         outcome = Outcome("not started", reason="the sweep was stopped")
     else:
         print(f"\n{sweep.where_it_stands(number)}", flush=True)
-        sweep.begin(number)
+        sweep.begin(number, sweep.cells()[number])
         try:
             alone = is_basic(launcher)
             outcome = run(composed, full=False, brief=True, wait=sweep.shares_its_run(number), named=not alone)

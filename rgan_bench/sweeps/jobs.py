@@ -72,7 +72,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
         sent = send(launcher, missing)
         runs = run_folders(sweep)
         new = [
-            Job(number, submitted.job_id, cells[number], runs[number], str(sweep.folder), number)
+            Job(number, submitted.job_id, cells[number], runs.get(number, ""), str(sweep.folder), number)
             for number, submitted in sent.items()
         ]
         jobs = sorted([*jobs, *new], key=lambda job: job.number)
@@ -130,13 +130,13 @@ def find(sweep: Sweep, cells: dict[int, list[str]]) -> list[Job]:
     runs = run_folders(sweep)
     known = [job for path in {sweep.jobs, *sweep.folder.parent.glob(f"*/{sweep.jobs.name}")} for job in read(path)]
     alive = {(job.run, *job.overrides): job for job in known if job.id in queue and job.script_is(queue[job.id].script)}
-    found = [(number, alive.get((runs[number], *overrides))) for number, overrides in cells.items()]
+    found = [(number, alive.get((runs.get(number, ""), *overrides))) for number, overrides in cells.items()]
     return [replace(job, number=number) for number, job in found if job]
 
 
-def run_folders(sweep: Sweep) -> list[str]:
-    """Of each cell; empty where its config is refused."""
-    return [str(Path(folder).absolute()) if folder else "" for folder in sweep.folders()]
+def run_folders(sweep: Sweep) -> dict[int, str]:
+    """Of each cell; empty where its config is refused. A search knows none beforehand."""
+    return {number: str(Path(folder).absolute()) if folder else "" for number, folder in enumerate(sweep.folders())}
 
 
 def read(path: Path) -> list[Job]:
@@ -157,7 +157,7 @@ def queued() -> dict[str, str] | None:
 
 def follow(sweep: Sweep, jobs: list[Job], states: States, *, on_slurm: bool) -> None:
     """Until all have ended; tells what changes, and sees to it that each cell has its outcome in our sweep."""
-    cells = sweep.cells()
+    cells = dict(enumerate(sweep.cells()))
     before: dict[int, str] = {}
     gone: dict[int, float] = {}  # when it was first seen that the job has ended
     began = summary = time.monotonic()
@@ -172,7 +172,7 @@ def follow(sweep: Sweep, jobs: list[Job], states: States, *, on_slurm: bool) -> 
             if job.number in now:
                 gone.pop(job.number, None)
                 continue
-            outcome = outcome_of_job(job, cells[job.number], on_slurm)
+            outcome = outcome_of_job(job, cells.get(job.number, " ".join(job.overrides)), on_slurm)
             if on_slurm and outcome.status in ("killed", "not started", "interrupted"):
                 since = gone.setdefault(job.number, time.monotonic())
                 if time.monotonic() - since < FILES_TAKE or slurm.requeue_if_preempted(job.id):

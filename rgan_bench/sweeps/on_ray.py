@@ -62,7 +62,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
 
 def await_all(ray: Any, tasks: dict[Any, int], sweep: Sweep, seconds: float | None = None) -> list[JobReturn]:
     """What each cell returned; a cell without a result raises nothing there: the sweep's table tells of it."""
-    left, cells = list(tasks), sweep.cells()
+    left, cells = list(tasks), dict(enumerate(sweep.cells()))
     returned = dict.fromkeys(tasks, JobReturn(status=JobStatus.COMPLETED))
     while left:
         done, left = ray.wait(left, timeout=seconds)
@@ -74,7 +74,8 @@ def await_all(ray: Any, tasks: dict[Any, int], sweep: Sweep, seconds: float | No
             how = told(sweep.recorded()[tasks[task]])
         except ray.exceptions.RayError as error:
             how = one_line(type(error).__name__)
-        tell(f"cell {tasks[task] + 1} of {len(cells)} ({cells[tasks[task]]}): {how}")
+        number = tasks[task]
+        tell(f"cell {number + 1} ({cells.get(number, 'of a search')}): {how}")
     return list(returned.values())
 
 

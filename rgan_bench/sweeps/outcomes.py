@@ -67,10 +67,10 @@ class Sweep:
         folders = self.folders()
         return folders.count(folders[number]) > 1
 
-    def begin(self, number: int) -> None:
-        """From now on, a cell without an outcome is one that was killed."""
-        cell = self.cells()[number]
-        self.record(Outcome("running", self.folders()[number], number=number, overrides=cell))
+    def begin(self, number: int, cell: str) -> None:
+        """From now on, the cell is one that was killed, if it leaves no outcome."""
+        folder = dict(enumerate(self.folders())).get(number, "")
+        self.record(Outcome("running", folder, number=number, overrides=cell))
 
     def record(self, outcome: Outcome) -> None:
         path = self.folder / f"cell_{outcome.number:04d}.json"

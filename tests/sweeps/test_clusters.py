@@ -122,8 +122,8 @@ def test_jobs_are_followed_through_requeues_to_their_ends(
     three: tuple[Sweep, list[Job]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     sweep, sent = three
-    sweep.begin(0)
-    sweep.begin(1)
+    sweep.begin(0, "seed=0")
+    sweep.begin(1, "seed=1")
     sweep.record(Outcome("interrupted", number=1))  # and requeued
     monkeypatch.setattr(slurm, "ended_as", lambda job: {"12_0": "OUT_OF_MEMORY", "12_2": "CANCELLED"}[job])
     preempted = ["12_2"]  # while it started, and could not save or ask for more
@@ -197,7 +197,7 @@ def test_cells_on_ray_are_told_one_by_one_and_one_that_is_lost_costs_no_other(
         return back
 
     sweep, _ = three
-    sweep.begin(0)
+    sweep.begin(0, "seed=0")
     back = JobReturn(status=JobStatus.COMPLETED)
     # The last task hangs, and is no longer waited for when cells had time to save.
     ray = SimpleNamespace(
@@ -210,7 +210,7 @@ def test_cells_on_ray_are_told_one_by_one_and_one_that_is_lost_costs_no_other(
     assert [each.return_value for each in returned] == [None, None, None]  # nothing raises
     assert [outcome.status for outcome in sweep.outcomes()] == ["killed", "not started", "finished"]
     told = capsys.readouterr().out.splitlines()
-    assert told == ["cell 1 of 3 (seed=0): RayError", "cell 3 of 3 (seed=2): finished"]
+    assert told == ["cell 1 (seed=0): RayError", "cell 3 (seed=2): finished"]
 
 
 # --- whole sweeps -----------------------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def test_a_launcher_that_gives_up_after_cells_have_run_leaves_a_table(
 
     def launch(self: Launcher, job_overrides: list, initial_job_idx: int) -> None:
         real(self, job_overrides[:1], initial_job_idx)
-        Sweep(Path(self.config.hydra.sweep.dir)).begin(1)
+        Sweep(Path(self.config.hydra.sweep.dir)).begin(1, "loss=lsgan")
         raise RuntimeError("a worker was killed")
 
     monkeypatch.setattr(basic, "launch", launch)
