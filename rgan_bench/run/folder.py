@@ -52,7 +52,7 @@ class RunFolder:
         with self.writing():
             self.samples.mkdir(parents=True, exist_ok=True)
             self.checkpoints.mkdir(exist_ok=True)
-            # Without a name where the system can: nobody holds the folder yet, and who does clears leftovers away.
+            # Without a name where the system can: we do not hold the folder yet, and who does may clear leftovers away.
             tempfile.TemporaryFile(dir=self.checkpoints, prefix=".", suffix=".tmp").close()
 
     @contextlib.contextmanager
