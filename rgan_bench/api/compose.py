@@ -3,6 +3,7 @@
 import contextlib
 import re
 import shlex
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,12 @@ from rgan_bench.config.validate import config_dir, group_node, keys_below, not_a
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.plugins import load_plugins
 
+# Options that come with a plugin of Hydra, and the extra that brings it.
+EXTRAS = {
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/submitit_slurm": "slurm",  # which hydra/launcher=slurm builds upon
+    "hydra/launcher/submitit_local": "slurm",
+}
 # For the help text: what there is, plugins' things among them.
 OmegaConf.register_new_resolver("names", lambda kind: ", ".join(register.names(kind)), replace=True)
 
@@ -112,6 +119,8 @@ def open_the_door(arguments: Sequence[str]) -> None:
             value = OverridesParser.create().parse_override(argument).value()
             wanted = [str(name) for name in value] if isinstance(value, list) else [str(value)]
     load_plugins(wanted)
+    # Our preset of this name takes the place of the plugin's, and must have its keys: just as this says.
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated against")
     for group, kind in (("arch", "network"), ("data", "dataset")):
         for name in register.names(kind):
             if register.plugin_of(kind, name) is not None:
@@ -120,6 +129,9 @@ def open_the_door(arguments: Sequence[str]) -> None:
 
 def explain(error: Exception, arguments: Sequence[str]) -> str:
     """Hydra's and OmegaConf's complaints about these arguments in one line with value and remedy."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file in EXTRAS:
+        extra = EXTRAS[error.missing_cfg_file]
+        return f"{error.missing_cfg_file}: its plugin is not installed; pip install 'rgan-bench[{extra}]'"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, option = error.missing_cfg_file.rpartition("/")
         return unknown_option(group, option, error.options)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import shlex
 import sys
 import traceback
@@ -37,6 +36,7 @@ from rgan_bench.run.outcome import print_outcome
 from rgan_bench.run.standing import Answer, answer, refuse_the_past
 from rgan_bench.run.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
+from rgan_bench.sweeps.launchers import is_basic, leave_the_job, stops_together
 from rgan_bench.sweeps.outcomes import Outcome, Sweep, exit_status, outcome_of, print_sweep
 from rgan_bench.sweeps.plan import WatchSweep
 
@@ -53,6 +53,7 @@ def main() -> None:
     done: list[Outcome] = []
     sweeps: list[Sweep] = []
     begun: list[bool] = []
+    broken = ""
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
     def app(composed: DictConfig) -> float | None:
@@ -76,19 +77,24 @@ def main() -> None:
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(explain(error, sys.argv[1:])) from error
         except Exception as error:
+            if sweeps and sweeps[-1].recorded() and not full:  # whatever it is, cells have run, and have outcomes
+                broken = one_line(f"{type(error).__name__}: {error}")
             # Before our part begins, an exception of any other kind is Hydra stumbling over what it was given.
-            if begun or isinstance(error, UserError):
+            elif begun or isinstance(error, UserError):
                 raise
-            raise UserError(
-                f"{shlex.join(sys.argv[1:])}: Hydra fails on this ({explain(error, sys.argv[1:])})"
-            ) from error
+            else:
+                raise UserError(
+                    f"{shlex.join(sys.argv[1:])}: Hydra fails on this ({explain(error, sys.argv[1:])})"
+                ) from error
         finally:
             if not full:
                 del os.environ["HYDRA_FULL_ERROR"]
     if sweeps:
         outcomes = sweeps[-1].outcomes()
         print_sweep(outcomes)
-        sys.exit(exit_status(outcomes))
+        if broken:
+            print(f"rgan-train: error: the sweep broke off: {broken}; the same command goes on", file=sys.stderr)
+        sys.exit(exit_status(outcomes) or int(bool(broken)))
     sys.exit(max((outcome.exit_status for outcome in done), default=0))
 
 
@@ -101,30 +107,27 @@ def run_cell(composed: DictConfig) -> float | None:
     prepare_streams(tolerant=True)  # in another process, with some launchers
     settings = HydraConfig.get()
     sweep, number, overrides = Sweep(Path(settings.sweep.dir)), settings.job.num, list(settings.overrides.task)
+    launcher = settings.launcher._target_
     if sweep.stopped.exists():
         outcome = Outcome("not started", reason="the sweep was stopped")
     else:
         print(f"\n{sweep.where_it_stands(number, overrides)}", flush=True)
+        sweep.begin(number, sweep.told(number, overrides))
         try:
-            alone = is_basic(settings.launcher._target_)
+            alone = is_basic(launcher)
             outcome = run(composed, full=False, brief=True, wait=sweep.shares_its_run(number), named=not alone)
         except Exception as error:  # a bug or a full device must not cost the cells to come
             traceback.print_exc()
             outcome = Outcome("failed", reason=one_line(f"{type(error).__name__}: {error}"), exit_status=1)
-    # Where cells run one by one, or side by side on this machine, who stops one means all. On a cluster each has its
-    # own time limit, and may be preempted alone.
-    if outcome.status == "interrupted" and re.search(r"basic|joblib", settings.launcher._target_, re.IGNORECASE):
+    if outcome.status == "interrupted" and stops_together(launcher):
         sweep.stopped.touch()
     sweep.record(replace(outcome, number=number, overrides=sweep.told(number, overrides)))
+    if outcome.status == "interrupted":
+        leave_the_job(launcher, outcome.exit_status)
     with contextlib.suppress(UserError):  # refused, which its outcome says
         name, higher = objective(validate(composed), settings.sweeper.get("score"))
         return value_of(outcome.status, outcome.scores, name, higher=higher)
     return None
-
-
-def is_basic(launcher: str) -> bool:
-    """Hydra's own, which runs one cell after another."""
-    return "basic" in launcher.lower()
 
 
 def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = False, named: bool = False) -> Outcome:

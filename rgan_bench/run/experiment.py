@@ -74,13 +74,15 @@ def _live(config: Config, hydra_files: dict[str, str] | None, command: str | Non
         print_block(introduction(config, experiment.parts, folder))
         tell_state(experiment.state)
         try:
-            return experiment.run()
+            result = experiment.run()
         except Exception as error:
             experiment.break_off("failed", one_line(f"{type(error).__name__}: {error}"))
             raise
         except KeyboardInterrupt:  # the second Ctrl-C: nobody waits for what is under way
             experiment.break_off("interrupted")
             raise
+    experiment.stop.hand_on()  # now that the folder is free for whoever goes on with the run
+    return result
 
 
 class Experiment:

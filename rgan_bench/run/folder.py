@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from rgan_bench.config.identity import run_name
 from rgan_bench.config.schema import Config
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.files import append_whole, by_iteration, flush, write_text_atomically
-from rgan_bench.locks import held
+from rgan_bench.locks import PATIENCE, held
 from rgan_bench.register import Plugin
 
 
@@ -49,8 +50,8 @@ class RunFolder:
         with self.writing():
             self.samples.mkdir(parents=True, exist_ok=True)
             self.checkpoints.mkdir(exist_ok=True)
-            write_text_atomically(self.checkpoints / ".writable", "")
-            (self.checkpoints / ".writable").unlink(missing_ok=True)  # another process may do the same
+            # Without a name where the system can: we do not hold the folder yet, and who does may clear leftovers away.
+            tempfile.TemporaryFile(dir=self.checkpoints, prefix=".", suffix=".tmp").close()
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -71,12 +72,12 @@ class RunFolder:
         """This process alone works in the folder.
 
         Raises:
-            Busy: another one does, and `wait` is not set.
+            Busy: another one does, and `wait` is not set; if it is on another machine, still after two minutes.
             UserError: the folder cannot be written to.
         """
         with contextlib.ExitStack() as stack:
             with self.writing():
-                stack.enter_context(held(self.lock, say, wait=wait))
+                stack.enter_context(held(self.lock, say, wait=wait, patience=PATIENCE))
             yield
 
     def read_result(self) -> dict[str, Any] | None:

@@ -43,6 +43,8 @@ class StopSignals:
     SIGHUP comes when the terminal is closed (and not under nohup). Nothing is printed here: a handler runs in the midst
     of anything, and what it prints to may be gone.
 
+    Who listened before, such as submitit, which requeues a job at SIGUSR2, is told by `hand_on`, once all is saved.
+
     Attributes:
         received: the signal's number; None: none came.
     """
@@ -52,6 +54,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._came: list[int] = []  # all of them, in their order
         self._breaking_off = False
 
     def __enter__(self) -> "StopSignals":
@@ -80,11 +83,27 @@ class StopSignals:
         finally:
             self._breaking_off = False
 
+    def hand_on(self) -> None:
+        """Calls the handlers of before with the signals that came; they may raise, or end the process. After the block.
+
+        Ctrl-C is not handed on: the one who pressed it sees the run's outcome.
+        """
+        for number in self._came:
+            handler = self.previous[number]
+            if number != signal.SIGINT and callable(handler):
+                handler(number, None)
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._came.append(number)
+        if self.received is not None:
+            return
         self.received = number
         meant_twice = {signal.SIGINT} | ({signal.SIGTERM} if number in (signal.SIGINT, signal.SIGTERM) else set())
         for each, handler in self.previous.items():
-            signal.signal(each, handler if each in meant_twice else signal.SIG_IGN)
+            if each in meant_twice:
+                signal.signal(each, handler)
+            elif not callable(handler):  # else it is listened to, to be handed on
+                signal.signal(each, signal.SIG_IGN)
         if self._breaking_off:
             raise Stopped
 

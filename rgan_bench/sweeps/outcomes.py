@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ class Outcome:
 
     Attributes:
         status: finished, already finished, interrupted, diverged, not scored, failed, refused, running elsewhere,
-            not started.
+            not started, killed; while it runs, running.
         reason: of what is not good, for people.
         exit_status: that a single run with this outcome has.
     """
@@ -40,6 +40,7 @@ class Sweep:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.plan = folder / "cells.json"
+        self.jobs = folder / "jobs.json"  # on a cluster
         self.stopped = folder / "stopped"
         self.lock = folder / ".lock"
 
@@ -82,26 +83,41 @@ class Sweep:
             return str(plan["cells"][number])
         return " ".join(each for each in overrides if each not in plan.get("fixed", ())) or "(one cell)"
 
+    def folders(self) -> list[str]:
+        folders: list[str] = self._read()["folders"]
+        return folders
+
     def shares_its_run(self, number: int) -> bool:
         """Whether another cell trains the same run (and scores it otherwise): then one waits for the other. In a search
         that cannot be known beforehand, and a trial waits for its run too."""
-        folders: list[str] = self._read()["folders"]
+        folders = self.folders()
         return number >= len(folders) or folders.count(folders[number]) > 1
+
+    def begin(self, number: int, cell: str) -> None:
+        """From now on, the cell is one that was killed, if it leaves no outcome."""
+        folder = dict(enumerate(self.folders())).get(number, "")
+        self.record(Outcome("running", folder, number=number, overrides=cell))
 
     def record(self, outcome: Outcome) -> None:
         path = self.folder / f"cell_{outcome.number:04d}.json"
         write_text_atomically(path, json.dumps(asdict(outcome), indent=2) + "\n")
 
+    def recorded(self) -> dict[int, Outcome]:
+        found = [Outcome(**json.loads(path.read_text())) for path in self.folder.glob("cell_*.json")]
+        return {outcome.number: outcome for outcome in found}
+
     def outcomes(self) -> list[Outcome]:
-        """Of all cells, in order; those that did not come so far are not started."""
-        found = [Outcome(**json.loads(path.read_text())) for path in sorted(self.folder.glob("cell_*.json"))]
-        known = {outcome.number: outcome for outcome in found}
-        missing = "the sweep ended before"
-        planned = {
-            number: Outcome("not started", reason=missing, number=number, overrides=overrides)
-            for number, overrides in enumerate(self.cells())
-        }
-        return [outcome for _, outcome in sorted((planned | known).items())]
+        """Of all cells, in order, once none runs any more; those that did not come so far are not started."""
+        known = self.recorded()
+        for number, overrides in enumerate(self.cells()):
+            if number not in known:
+                reason = "the sweep ended before"
+                known[number] = Outcome("not started", reason=reason, number=number, overrides=overrides)
+        for number, outcome in known.items():
+            if outcome.status == "running":
+                reason = "its process ended without a word; the same command goes on"
+                known[number] = replace(outcome, status="killed", reason=reason)
+        return [known[number] for number in sorted(known)]
 
     def where_it_stands(self, number: int, overrides: Sequence[str]) -> str:
         """ "cell 3 of 20 (about 12 min left): loss=sgan optim.lr=1e-4"; of a search "trial 3 of 20", or "trial 3" where
@@ -110,7 +126,7 @@ class Sweep:
         kind, total = ("trial", plan["total"]) if "fixed" in plan else ("cell", len(plan["cells"]))
         if total is None:
             return f"{kind} {number + 1}: {self.told(number, overrides)}"
-        ended = [Outcome(**json.loads(path.read_text())) for path in self.folder.glob("cell_*.json")]
+        ended = [outcome for outcome in self.recorded().values() if outcome.status != "running"]
         ran = sum(outcome.status != "already finished" for outcome in ended)
         left = ""
         if ran:
@@ -125,6 +141,12 @@ def outcome_of(result: dict[str, Any], folder: Path, status: str | None = None, 
         score_label(name, result["protocol"][name]): score["final"]["value"] for name, score in result["scores"].items()
     }
     return Outcome(status or result["status"], str(folder), result["iteration"], scores, **more)
+
+
+def told(outcome: Outcome) -> str:
+    """ "finished, fd_pixels 1.052", "diverged (at iteration 12: …)"."""
+    scores = "".join(f", {name} {value:.4g}" for name, value in outcome.scores.items())
+    return outcome.status + (scores if not outcome.reason else f" ({outcome.reason})")
 
 
 def print_sweep(outcomes: list[Outcome]) -> None:

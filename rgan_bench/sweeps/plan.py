@@ -23,6 +23,7 @@ from rgan_bench.console import say
 from rgan_bench.errors import UserError, one_line, show
 from rgan_bench.locks import Busy, held
 from rgan_bench.run.folder import RunFolder
+from rgan_bench.sweeps.launchers import prepare
 from rgan_bench.sweeps.outcomes import Sweep
 from rgan_bench.sweeps.space import Space
 
@@ -51,7 +52,8 @@ class WatchSweep(Callback):
     def begin(self, config: DictConfig) -> None:
         """
         Raises:
-            UserError: two cells would train the same run; another sweep uses the folder, or it cannot be written.
+            UserError: two cells would train the same run; another sweep uses the folder, or it cannot be written; the
+                launcher is not installed.
         """
         if config.hydra.sweeper._target_ == OPTUNA:
             return  # which opens its folder itself, when it has looked through its settings
@@ -78,6 +80,7 @@ class WatchSweep(Callback):
         sweep, fixed = Sweep(Path(config.hydra.sweep.dir)), None
         if cells is None:
             fixed = [each.input_line or "" for each in _overrides(config) if not each.is_sweep_override()]
+        prepare(config, cells or [])
         try:
             sweep.folder.mkdir(parents=True, exist_ok=True)
             cls.holding.enter_context(held(sweep.lock))

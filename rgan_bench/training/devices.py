@@ -8,7 +8,9 @@ import sys
 
 import torch
 
+from rgan_bench.console import say
 from rgan_bench.errors import UserError
+from rgan_bench.locks import cluster_job
 
 
 def resolve_device(name: str) -> torch.device:
@@ -18,7 +20,14 @@ def resolve_device(name: str) -> torch.device:
         UserError: it is not there.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        if cluster_job():
+            say(
+                f"warning: device=auto: Slurm's job {cluster_job()} has no GPU that PyTorch {torch.__version__} can "
+                "use, so this runs on the CPU; ask for one (hydra.launcher.gpus_per_node=1), or say device=cpu"
+            )
+        return torch.device("cpu")
     device = torch.device(name)
     if device.type == "cuda":
         if not torch.cuda.is_available():

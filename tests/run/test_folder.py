@@ -2,6 +2,7 @@ import json
 import os
 import resource
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -22,6 +23,7 @@ from rgan_bench.scoring.protocol import Protocol, ScoreHistory, is_fid
 from tests.conftest import GOLDEN
 
 Compose = Callable[..., Config]
+
 
 SAME_WEIGHTS = [
     "train.iterations=7",
@@ -304,3 +306,25 @@ def test_a_history_in_short() -> None:
         "table3": None,
     }
     assert ScoreHistory.from_dict(json.loads(json.dumps(history.as_dict()))) == history
+
+
+def test_a_folder_is_made_while_its_holder_clears_leftovers_away(tmp_path: Path) -> None:
+    """Who makes it does not hold it yet."""
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    made = threading.Event()
+
+    def clear() -> None:
+        while not made.is_set():
+            for name in (".*.tmp", ".writable"):
+                for path in folder.checkpoints.glob(name):
+                    path.unlink(missing_ok=True)
+
+    with ThreadPoolExecutor() as pool:
+        clearing = pool.submit(clear)
+        try:
+            for _ in range(300):
+                folder.create()
+        finally:
+            made.set()
+        clearing.result()

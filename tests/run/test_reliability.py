@@ -18,6 +18,7 @@ import torch
 from rgan_bench.cli import train as cli
 from rgan_bench.config.schema import Config
 from rgan_bench.errors import UserError
+from rgan_bench.locks import is_held
 from rgan_bench.run import experiment as module
 from rgan_bench.run.experiment import run_experiment
 from rgan_bench.scoring.scorer import Scorer
@@ -168,6 +169,28 @@ def test_every_stop_signal_saves(number: int, tiny_config: Tiny, monkeypatch: py
     result = run_experiment(tiny_config("train.checkpoint_every=null"))
     assert (result["signal"], result["iteration"]) == (number, 3)
     assert torch.load(folder_in("outputs") / "checkpoints" / "last.pt")["iteration"] == 3
+
+
+def test_a_signal_is_handed_on_once_the_run_is_saved_and_its_folder_free(
+    tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As submitit needs it, which listens to SIGUSR2 and requeues its job."""
+    seen = []
+
+    def requeue(number: int, frame: object) -> None:
+        folder = folder_in("outputs")
+        saved = torch.load(folder / "checkpoints" / "last.pt")["iteration"]
+        seen.append((saved, result_in("outputs")["status"], is_held(folder / ".lock")))
+        raise SystemExit(255)
+
+    before = signal.signal(signal.SIGUSR2, requeue)
+    cut_at(3, lambda: os.kill(os.getpid(), signal.SIGUSR2), monkeypatch)
+    try:
+        with pytest.raises(SystemExit):
+            run_experiment(tiny_config("train.checkpoint_every=null"))
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert seen == [(3, "interrupted", False)]
 
 
 def test_a_second_interrupt_leaves_at_once_and_nothing_is_damaged(

@@ -51,3 +51,24 @@ def test_what_may_be_broken_off_is_broken_off_at_once() -> None:
 
 def test_nobody_swallows_a_stop_by_accident() -> None:
     assert not issubclass(Stopped, Exception)
+
+
+def test_who_listened_before_is_told_afterwards_in_the_order_of_the_signals() -> None:
+    heard: list[int] = []
+    numbers = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
+    before = {number: signal.signal(number, lambda number, frame: heard.append(number)) for number in numbers}
+    try:
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGUSR2)  # as clusters send them one after the other
+            os.kill(os.getpid(), signal.SIGHUP)  # nobody listened
+            assert (stop.received, heard) == (signal.SIGTERM, [])
+        stop.hand_on()
+        assert heard == [signal.SIGTERM, signal.SIGUSR2]
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+        stop.hand_on()
+        assert heard == [signal.SIGTERM, signal.SIGUSR2]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
