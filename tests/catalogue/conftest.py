@@ -16,7 +16,10 @@ from tests.report.conftest import Make, make, rewrite
 __all__ = ["make", "rewrite"]
 
 NAMES: dict[tuple[str, ...], str] = {}
-DEMO = ("experiment=demo", "fid.num_samples=300", "train.iterations=60", "output_root=outputs")
+DEMO = (
+    "experiment=table1_stable", "data=demo", "arch.width=16", "optim.lr=4e-4", "fid.features=[pixels]", "fid.every=300",
+    "fid.num_samples=300", "train.iterations=60", "output_root=outputs",
+)  # fmt: skip
 
 
 @pytest.fixture
