@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from rgan_bench import register
 from tests.data.test_data import write_images
 
@@ -17,6 +19,7 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_bench_train(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     text = run(

@@ -43,7 +43,7 @@ def run_ranks(count: int, script: Path, *arguments: str) -> list[int]:
     return [process.wait(timeout=300) for process in started]
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_ranks_compute_what_one_device_does(count: int, tmp_path: Path) -> None:
     (tmp_path / "cases.json").write_text(json.dumps(CASES))
     worker = Path(__file__).with_name("ranks_worker.py")
