@@ -32,11 +32,13 @@ class Bench:
         from rgan_bench.training.devices import (  # torch: only once the arguments are right
             keep_freed_memory,
             resolve_device,
+            set_numerics,
         )
 
         interrupts_raise()
         self.options, self.strict = options, strict
         self.device = resolve_device(options.device)
+        set_numerics(deterministic=False)
         if self.device.type == "cpu":
             keep_freed_memory()
         self.reference = reference(options.data)

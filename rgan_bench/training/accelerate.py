@@ -4,6 +4,8 @@ The plain way stays the reference (`accelerate=none`): eager, contiguous tensors
 else is compared with it by tests.
 """
 
+import gc
+import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -20,6 +22,8 @@ Iteration = Callable[..., Measured]  # tensors of fixed shapes → scalars, and 
 
 # Adam says so in the warm-up, which is not captured.
 warnings.filterwarnings("ignore", message="This instance was constructed with capturable=True")
+
+_streams: dict[int, torch.cuda.Stream] = {}  # device → the one beside the current one: libraries keep memory for each
 
 WARM_UP = 3  # iterations before a capture, in which libraries allocate and choose what must not happen within one
 
@@ -82,9 +86,11 @@ class Accelerator:
             graphed = Graphed(iteration, tensors, example)
         except RuntimeError as error:
             if self.mode == "graphs":
-                raise UserError(f"accelerate=graphs: the iteration cannot be captured ({one_line(error)})") from error
+                raise UserError(
+                    f"accelerate=graphs: the iteration cannot be captured ({causes(error)}); use accelerate=none"
+                ) from error
             self.ran = "layout"
-            self.say(f"accelerate=auto: no CUDA graph ({one_line(error)[:200]}); going on without")
+            self.say(f"accelerate=auto: no CUDA graph ({causes(error)[:300]}); going on without")
             return iteration
         self.say(f"accelerate={self.mode}: iteration captured as a CUDA graph in {time.perf_counter() - started:.1f} s")
         return graphed
@@ -105,18 +111,20 @@ class Graphed:
         """
         self.inputs = [tensor.clone() for tensor in example]
         before = snapshot(tensors())
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
+        outer, side = torch.cuda.current_stream(), side_stream()
+        side.wait_stream(outer)
         try:
             with torch.cuda.stream(side):
                 for _ in range(WARM_UP):
                     iteration(*self.inputs)
-            torch.cuda.current_stream().wait_stream(side)
+            outer.wait_stream(side)
+            gc.collect()  # what is freed within a capture ends it
             self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):
+            with torch.cuda.graph(self.graph, stream=side, capture_error_mode="thread_local"):
                 self.measured = iteration(*self.inputs)
         finally:
-            torch.cuda.current_stream().wait_stream(side)
+            torch.cuda.set_stream(outer)  # a capture that fails leaves the thread on its own
+            outer.wait_stream(side)
             restore(tensors(), before)
 
     def __call__(self, *inputs: Tensor) -> Measured:
@@ -124,6 +132,25 @@ class Graphed:
             held.copy_(given, non_blocking=True)
         self.graph.replay()
         return self.measured
+
+
+def side_stream() -> torch.cuda.Stream:
+    """The same one for each warm-up and capture on the current device."""
+    device = torch.cuda.current_device()
+    if device not in _streams:
+        _streams[device] = torch.cuda.Stream()
+    return _streams[device]
+
+
+def causes(error: BaseException) -> str:
+    """The error, and before it what it came from: a capture that fails ends with an error of its own."""
+    told = [error]
+    while (earlier := told[0].__cause__ or told[0].__context__) is not None:
+        told.insert(0, earlier)
+    # PyTorch adds advice of several lines.
+    return "; then ".join(
+        re.split(r" (Search for|CUDA kernel errors|Compile with)", one_line(each))[0] for each in told
+    )
 
 
 def snapshot(tensors: Sequence[Tensor]) -> dict[int, Tensor]:

@@ -34,6 +34,8 @@ def resolve_device(name: str) -> torch.device:
             raise UserError(f"device={name}: PyTorch {torch.__version__} finds no CUDA device here; use device=cpu")
         if device.index is not None and device.index >= torch.cuda.device_count():
             raise UserError(f"device={name}: there are {torch.cuda.device_count()} CUDA devices here, from cuda:0 on")
+        if device.index is not None:  # streams and captures are the current device's, whatever their tensors lie on
+            torch.cuda.set_device(device)
     return device
 
 

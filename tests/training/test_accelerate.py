@@ -12,8 +12,9 @@ from rgan_bench.data.load import load_data
 from rgan_bench.errors import UserError
 from rgan_bench.run.experiment import run_experiment
 from rgan_bench.training import convolutions
-from rgan_bench.training.accelerate import Accelerator, restore, snapshot
+from rgan_bench.training.accelerate import Accelerator, causes, restore, snapshot
 from rgan_bench.training.convolutions import weight_gradient
+from rgan_bench.training.devices import resolve_device
 from rgan_bench.training.loop import train
 from rgan_bench.training.state import TrainState
 
@@ -149,6 +150,28 @@ def test_graphs_without_a_gpu_are_refused_and_what_ran_is_recorded(tiny_config: 
     assert run_experiment(tiny_config("accelerate=none", "seed=2"))["accelerate"] == {"asked": "none", "ran": "none"}
 
 
+def test_a_failed_capture_is_told_with_what_it_came_from() -> None:
+    try:
+        try:
+            raise RuntimeError("CUDA error: operation not permitted\nSearch for `cudaError' in https://docs …")
+        finally:
+            raise RuntimeError("CUDA error: failed during capture\nCompile with `TORCH_USE_CUDA_DSA`")
+    except RuntimeError as error:
+        assert causes(error) == "CUDA error: operation not permitted; then CUDA error: failed during capture"
+
+
+def test_a_device_by_its_number_is_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    assert resolve_device("cuda") == torch.device("cuda")
+    assert not chosen  # whichever is current: of several ranks each has its own
+    assert resolve_device("cuda:1") == chosen[0] == torch.device("cuda:1")
+    with pytest.raises(UserError, match=r"device=cuda:2: there are 2 CUDA devices here"):
+        resolve_device("cuda:2")
+
+
 # --- on a GPU ---------------------------------------------------------------------------------------------------------
 
 
@@ -158,6 +181,7 @@ GPU_SETUPS = {
     "dcgan, pac 2": ("data.image_size=64", "arch=dcgan64", "arch.pac=2", "train.batch_size=4", "loss=rasgan_gp"),
     "snresnet32": ("loss=hinge", "arch=snresnet32"),
     "r3gan32": ("loss=rsgan_r1r2", "arch=r3gan32"),
+    "resize32": ("loss=rsgan_r1r2", "arch=resize32"),
     "average and schedules": SCHEDULES,
     "penalty's schedule": ("loss=wgangp", "schedule.penalty_weight.to=0", "schedule.penalty_weight.end=15"),
     **{f"penalty {name}": (f"loss.penalty={name}",) for name in [*PENALTIES, "[r1,dragan,lecam]"]},
