@@ -122,6 +122,10 @@ def run_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) 
     def run(main: Callable[[], None], *arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+        logging.disable(logging.NOTSET)  # a process of its own would begin so, whatever libraries did in this one
+        for logger in logging.root.manager.loggerDict.values():
+            if isinstance(logger, logging.Logger):
+                logger.disabled = False
         try:
             main()
             status = 0
