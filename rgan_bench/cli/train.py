@@ -154,7 +154,8 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = F
             if started_as > 0:
                 from rgan_bench.run.crew import follow
 
-                follow(config)
+                with contextlib.suppress(UserError):  # rank 0 has the same to say
+                    follow(config)
                 return Outcome("finished", str(folder.path))
         else:
             known = answer(folder, config)
@@ -185,17 +186,17 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = F
             raise
         return Outcome("refused", reason=one_line(error), exit_status=show("rgan-train", error))
     if result["status"] == "interrupted":
-        print(f"rgan-train: stopped; saved in {folder.path}, where the same command continues", file=sys.stderr)
+        say(f"rgan-train: stopped; saved in {folder.path}, where the same command continues")
         return outcome_of(result, folder.path, exit_status=128 + result["signal"])
     if result["status"] == "diverged":
         first = result["diverged"]
         reason = f"at iteration {first['iteration']:,}: {', '.join(first['not_finite'])} not finite"
-        print(f"rgan-train: diverged {reason}", file=sys.stderr)
+        say(f"rgan-train: diverged {reason}")
         return outcome_of(result, folder.path, reason=reason, exit_status=EXIT_DIVERGED)
     failed = [each["reason"] for each in result["failed_scores"] if each["iteration"] == result["iteration"]]
     if failed:
         reason = f"the score at iteration {result['iteration']:,} failed: {'; '.join(failed)}"
-        print(f"rgan-train: {reason}; the same command scores again", file=sys.stderr)
+        say(f"rgan-train: {reason}; the same command scores again")
         return outcome_of(result, folder.path, "not scored", reason=reason, exit_status=EXIT_NOT_SCORED)
     return outcome_of(result, folder.path)
 
