@@ -175,6 +175,7 @@ class _OverAllRanks(nn.modules.batchnorm._BatchNorm):
     def forward(self, images: Tensor) -> Tensor:
         if not (_sharing and self.training):
             return super().forward(images)
+        given, images = images, images.to(torch.promote_types(images.dtype, torch.float32))
         dims = [0, *range(2, images.dim())]
         shape = [1, -1, *[1] * (images.dim() - 2)]
         count = images.numel() // images.shape[1] * _world.count
@@ -185,8 +186,8 @@ class _OverAllRanks(nn.modules.batchnorm._BatchNorm):
             self._follow(mean.detach(), variance.detach() * (count / (count - 1)))
         scale = (variance + self.eps).rsqrt()
         if not self.affine:
-            return centered * scale.view(shape)
-        return torch.addcmul(self.bias.view(shape), centered, (scale * self.weight).view(shape))
+            return (centered * scale.view(shape)).to(given.dtype)
+        return torch.addcmul(self.bias.view(shape), centered, (scale * self.weight).view(shape)).to(given.dtype)
 
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
         with torch.no_grad():

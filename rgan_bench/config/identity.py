@@ -24,6 +24,7 @@ COUNTED = {
 SCHEDULED = tuple(each.name for each in fields(ScheduleConfig))
 NEUTRAL: dict[str, tuple[Any, str]] = {
     "loss.estimator": ("plain", "0.2.0"),
+    "precision": ("tf32", "0.2.0"),
     "data.flip": (False, "0.2.0"),
     **{f"loss.penalty_{part}": (None, "0.2.0") for part in PENALTY_PARTS},
     "optim.lr_generator": (None, "0.2.0"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rgan_bench import register
-from rgan_bench.config.schema import ESTIMATORS, FAMILIES, GENERATOR_FORMS, PENALTY_PARTS
+from rgan_bench.config.schema import ESTIMATORS, FAMILIES, GENERATOR_FORMS, PENALTY_PARTS, PRECISIONS
 
 Check = Callable[[Any], str | None]  # value → what is wrong with it, or None
 
@@ -183,6 +183,7 @@ CHECKS: dict[str, Check] = {
     "device": device_name,
     "devices": at_least(1),
     "accelerate": one_of("auto", "none", "graphs", "compile"),
+    "precision": one_of(*PRECISIONS),
     "logger": some_loggers,
     "output_root": not_empty,
 }

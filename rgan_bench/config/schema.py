@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+PRECISIONS = ("float32", "tf32", "bfloat16")
 GENERATOR_FORMS = ("non_saturating", "saturating")
 ESTIMATORS = ("plain", "mvue", "unbiased")
 # Of a gradient penalty: part → what it can be. gan/penalties.py says what each is.
@@ -135,6 +136,7 @@ class Config:
     plugins: list[str] = MISSING
     logger: list[str] = MISSING
     deterministic: bool = MISSING
+    precision: str = MISSING
     accelerate: str = MISSING
     seed: int = MISSING
     device: str = MISSING

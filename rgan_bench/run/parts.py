@@ -14,6 +14,7 @@ from rgan_bench.scoring.scorer import Scorer
 from rgan_bench.training.accelerate import Accelerator
 from rgan_bench.training.devices import keep_freed_memory, resolve_device, set_numerics
 from rgan_bench.training.memory import check_memory
+from rgan_bench.training.precision import hindrance
 from rgan_bench.training.state import TrainState
 
 
@@ -38,7 +39,9 @@ class Parts:
             UserError: something is wrong with the input.
         """
         device = resolve_device(config.device)
-        set_numerics(config.deterministic)
+        set_numerics(config.deterministic, config.precision)
+        if slower := hindrance(config.precision, device):
+            say(f"precision={config.precision}: {slower}, so that it is slower here than float32")
         if device.type == "cpu" and config.accelerate != "none":
             keep_freed_memory()
         check_memory(config, device)

@@ -46,8 +46,9 @@ def device_title(device: torch.device) -> str:
     return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
-def set_numerics(deterministic: bool) -> None:
-    """Deterministic: the same bits each time on the same device, at a price. Else PyTorch's defaults, TF32 among them.
+def set_numerics(deterministic: bool, precision: str = "tf32") -> None:
+    """Deterministic: the same bits each time on the same device, at a price, and no TF32. Else PyTorch's defaults, TF32
+    in convolutions among them, unless precision is float32.
 
     Must come before the first CUDA work of the process to be sure of cuBLAS.
     """
@@ -55,7 +56,8 @@ def set_numerics(deterministic: bool) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic  # shapes never change: the fastest algorithms are worth a search
-    torch.backends.cudnn.allow_tf32 = not deterministic
+    torch.backends.cudnn.allow_tf32 = not deterministic and precision != "float32"
+    torch.backends.cuda.matmul.allow_tf32 = False  # whatever the environment says
 
 
 def keep_freed_memory() -> None:

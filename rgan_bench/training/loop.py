@@ -12,6 +12,7 @@ from rgan_bench.gan.losses import Loss, loss_of
 from rgan_bench.gan.steps import Metrics, average_step, discriminator_step, generator_step, pack
 from rgan_bench.training.accelerate import Accelerator, Iteration
 from rgan_bench.training.draws import draws
+from rgan_bench.training.precision import computing_in
 from rgan_bench.training.schedules import Dials
 from rgan_bench.training.state import TrainState
 
@@ -55,6 +56,7 @@ def make_iteration(
     """
     n_d, pac = config.optim.n_d, config.arch.pac
     dials = dials or Dials(config, state)
+    state = computing_in(state, config.precision)
 
     def real(indices: Tensor) -> Tensor:
         return pack(data.batch(indices, state.memory_format), pac)

@@ -48,11 +48,13 @@ class SpectralNorm(nn.Module):
         )  # for a pass in eval mode before any other
 
     def forward(self, weight: Tensor) -> Tensor:
-        if self.training:
-            self._power_iteration(as_matrix(weight.detach()))
-        # Clones, since the next forward pass changes them before this one's backward pass.
-        normalised: Tensor = Normalised.apply(weight, self._u.clone(), self._v.clone())
-        return normalised
+        # σ in float32, whatever convolutions compute in. Tensors without storage know no autocast.
+        with torch.autocast("cpu" if weight.is_meta else weight.device.type, enabled=False):
+            if self.training:
+                self._power_iteration(as_matrix(weight.detach()))
+            # Clones, since the next forward pass changes them before this one's backward pass.
+            normalised: Tensor = Normalised.apply(weight, self._u.clone(), self._v.clone())
+            return normalised
 
     @torch.no_grad()
     def _power_iteration(self, matrix: Tensor) -> None:
