@@ -23,6 +23,7 @@ def introduction(config: Config, parts: Parts, folder: RunFolder) -> list[tuple[
     generator, discriminator = (f"{count_parameters(network):,}" for network in (state.generator, state.discriminator))
     networks = f"{arch.name}, width {arch.width}: generator {generator}, discriminator {discriminator} parameters"
     adam = f"Adam, lr {optim.lr:g}, betas ({optim.betas[0]:g}, {optim.betas[1]:g}), n_d {optim.n_d}"
+    precision = "" if config.precision == "tf32" else f", in {config.precision}"
     start = f"from iteration {state.iteration:,} " if state.iteration else ""
     training = f"{start}to iteration {train.iterations:,}"
     if state.iteration == train.iterations:
@@ -35,7 +36,7 @@ def introduction(config: Config, parts: Parts, folder: RunFolder) -> list[tuple[
         ("networks", networks),
         ("loss", f"{loss.name}: {in_words}{penalty}"),
         ("optimizer", f"{adam}, batch {train.batch_size}"),
-        ("device", device_title(device) + f", on {world.count} devices" * (world.count > 1)),
+        ("device", device_title(device) + f", on {world.count} devices" * (world.count > 1) + precision),
         ("run folder", str(folder.path)),
         ("disk", Space.of(config, state).describe()),
         ("training", training),
