@@ -99,25 +99,26 @@ def setting_of(run: Run) -> str:
 
 def grouped(runs: list[Run]) -> dict[tuple[str, str], list[Run]]:
     """(setting, row) → runs. A name that stands for several losses of the user's own, or for runs with several averages
-    or with and without one, has a row for each: equal trainings with other averages are no seeds."""
+    or precisions, or with and without an average, has a row for each: such runs are no seeds of one another."""
     losses: dict[str, set[str]] = {}
-    averages: dict[str, set[str]] = {}
+    variants: dict[str, set[str]] = {}
     for run in runs:
         losses.setdefault(run.row, set()).add(str(run.identity["loss"]))
-        averages.setdefault(run.row, set()).add(str(average_of(run)))
+        variants.setdefault(run.row, set()).add(str(variant_of(run)))
     found: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         told = run.identity["loss"] if len(losses[run.row]) > 1 else {}
-        told = {**told, **(average_of(run) if len(averages[run.row]) > 1 else {})}
+        told = {**told, **(variant_of(run) if len(variants[run.row]) > 1 else {})}
         choices = ", ".join(f"{key}={value}" for key, value in told.items())
         row = f"{run.row} with {choices}" if choices else run.row
         found.setdefault((setting_of(run), row), []).append(run)
     return found
 
 
-def average_of(run: Run) -> dict[str, Any]:
-    """The settings of its averaged generator; empty where it has none."""
-    return {key: value for key, value in run.identity.items() if key in AVERAGES}
+def variant_of(run: Run) -> dict[str, Any]:
+    """What the paper's cells do not tell apart: the settings of its averaged generator, its precision. Empty where both
+    are neutral."""
+    return {key: value for key, value in run.identity.items() if key in (*AVERAGES, "precision")}
 
 
 def may_stand_beside_paper(run: Run, score: str, setting: str) -> bool:

@@ -188,13 +188,15 @@ class Run:
     def cell(self) -> tuple[str, str] | None:
         """(table, setting) in the paper, by what decides the training; None where the paper has no such cell.
 
-        An averaged generator takes no part in the training: such a run is in the cell of the run without.
+        An averaged generator takes no part in the training: such a run is in the cell of the run without. float32 is
+        what the paper's machines computed in.
 
         Width, data and number of iterations are not looked at: a small rehearsal has the layout of the real thing.
         Whether a number may stand beside the paper's is decided elsewhere.
         """
-        if any(key in self.identity for key in NEUTRAL if not key.startswith("loss.") and key not in AVERAGES):
-            return None  # schedules, learning rates of their own, mirrored images: the paper has none
+        own = AVERAGES | ({"precision"} if self.identity.get("precision") == "float32" else set())
+        if any(key in self.identity for key in NEUTRAL if not key.startswith("loss.") and key not in own):
+            return None  # schedules, learning rates of their own, mirrored images, bfloat16: the paper has none
         arch, optim = self.config["arch"], self.config["optim"]
         adam = (optim["lr"], *optim["betas"], optim["n_d"])
         body = (arch["spectral_norm"], arch["batch_norm"], arch["activation"])

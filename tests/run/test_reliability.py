@@ -46,6 +46,7 @@ SETUPS = {
         *("schedule.lr.to=1e-5", "schedule.lr.end=7", "schedule.beta2.to=0.9", "schedule.beta2.start=2"),
         "schedule.beta2.end=6",
     ),
+    "bfloat16": ("precision=bfloat16", "loss=rasgan_gp"),
 }
 STOPS = [*((iteration, "interrupt") for iteration in range(1, 9)), (3, "kill"), (7, "kill")]
 
@@ -91,8 +92,8 @@ def test_a_run_that_stops_anywhere_ends_where_it_would_have_ended(
     """Stopped (and saved where it stands) after each iteration in turn, or killed (back to its last checkpoint)."""
     settings = (*SETUPS[setup], "arch.width=2", *CADENCES)
     run_experiment(tiny_config(*settings, "output_root=whole"))
-    # Of the last setup some only: what it adds is one more module, and functions of the iteration.
-    for iteration, name in STOPS[1::4] if setup == "averaged, scheduled" else STOPS:
+    # Of the last setups some only: what they add is one more module, functions of the iteration, and another precision.
+    for iteration, name in STOPS[1::4] if setup in ("averaged, scheduled", "bfloat16") else STOPS:
         how = {"interrupt": interrupt, "kill": kill}[name]
         config = tiny_config(*settings, f"output_root={how.__name__}_{iteration}")
         with monkeypatch.context() as patch:
