@@ -4,16 +4,19 @@
 
 (a) reference: images one by one from the host through PIL and torchvision's transforms, two loader workers, contiguous
     tensors, Adam one tensor at a time, the losses read to the host in every iteration.
-(b) plain: accelerate=none. (c) ships: accelerate=auto. Both with the data set on the device.
+(b) plain: accelerate=none. (c) ships: accelerate=auto. Both with the data set on the device. --beside adds (c) under
+other settings, of which the layout and how many algorithms cuDNN tries are the bench's own:
+
+    python -m scripts.bench_train --only ships --beside precision=bfloat16 --beside "layout=contiguous benchmark_limit=0"
 
 Each runs in a process of its own, which waits while another is timed; rounds alternate, in changing order. Shown are
-medians over the rounds, with the slowest and the fastest; ratios are taken within each round, so that a machine whose
-speed changes from one to the next does not change them.
+medians over the rounds, with the slowest and the fastest; ratios, to the first loop, are taken within each round, so
+that a machine whose speed changes from one to the next does not change them.
 
 "of floor" is F / (R · t): t is the time of an iteration, R the rate of a large matrix product (the best of some) at
-the precision that convolutions use (TF32 on a GPU), and F the floating-point operations of one iteration as
-torch.utils.flop_counter counts them in (c), 2 for a multiply-add. For networks of f_D and f_G a forward pass, without
-a penalty, and a backward pass at twice its forward pass, that is about
+the precision of the loop's convolutions (TF32 on a GPU by default), and F the floating-point operations of one
+iteration as torch.utils.flop_counter counts them in (c), 2 for a multiply-add. For networks of f_D and f_G a forward
+pass, without a penalty, and a backward pass at twice its forward pass, that is about
 
     F = n_d · (f_G + 2 · 3 f_D) + 3 f_G + r f_D + 2 f_D - w,
 
@@ -35,6 +38,9 @@ from typing import Any
 
 IMAGES = {32: 50_000, 64: 9304, 128: 6645, 256: 2011}  # CIFAR-10 and the sizes of CAT
 NAMES = {"reference": "(a) reference", "plain": "(b) plain", "ships": "(c) ships"}
+# Of --beside, what is no key of rgan-train: the layout of images and weights, torch.backends.cudnn.benchmark_limit.
+LAYOUTS = ("channels_last", "contiguous")
+CHOICES = {"layout": LAYOUTS[0], "benchmark_limit": "10"}
 
 
 # --- the three loops --------------------------------------------------------------------------------------------------
@@ -107,7 +113,9 @@ def reference(config: Any, images: Any, device: Any, workers: int) -> Iterator[N
         yield
 
 
-def ours(config: Any, images: Any, device: Any, mode: str) -> Iterator[None]:
+def ours(config: Any, images: Any, device: Any, mode: str, layout: str = LAYOUTS[0]) -> Iterator[None]:
+    import torch
+
     from rgan_bench.data.dataset import ImageDataset
     from rgan_bench.training.accelerate import Accelerator
     from rgan_bench.training.loop import train
@@ -115,6 +123,10 @@ def ours(config: Any, images: Any, device: Any, mode: str) -> Iterator[None]:
 
     accelerator = Accelerator(mode, device, lambda text: print(text, file=sys.stderr))
     state = TrainState.new(config, device, plain=accelerator.plain)
+    if layout == "contiguous":
+        state.memory_format = torch.contiguous_format
+        for network in (*state.generators().values(), state.discriminator):
+            network.to(memory_format=torch.contiguous_format)
     data = ImageDataset.from_images("noise", "noise", images).to(device)
     for _ in train(state, data, config, accelerator):
         yield
@@ -141,23 +153,49 @@ def composed(overrides: list[str]) -> Any:
         raise UserError(one_line(error)) from error
 
 
-def worker(pipe: Connection, name: str, overrides: list[str], device_name: str, workers: int) -> None:
-    """Obeys: ("run", iterations) → seconds; ("flops",); ("rate",); ("busy", iterations); ("memory",); None: ends."""
+def parted(text: str) -> tuple[list[str], dict[str, str]]:
+    """Of --beside: overrides of rgan-train, and the bench's own choices.
+
+    Raises:
+        UserError: there is no such choice.
+    """
+    from rgan_bench.errors import UserError
+
+    pairs = [part.partition("=") for part in text.split()]
+    choices = CHOICES | {key: value for key, _, value in pairs if key in CHOICES}
+    if choices["layout"] not in LAYOUTS:
+        raise UserError(f"--beside layout={choices['layout']}: must be {' or '.join(LAYOUTS)}")
+    if not choices["benchmark_limit"].isdecimal():
+        raise UserError(
+            f"--beside benchmark_limit={choices['benchmark_limit']}: must be a number, 0 for all algorithms"
+        )
+    return ["".join(pair) for pair in pairs if pair[0] not in CHOICES], choices
+
+
+def worker(
+    pipe: Connection, name: str, overrides: list[str], choices: dict[str, str], device_name: str, workers: int
+) -> None:
+    """Obeys: ("run", iterations) → seconds; ("flops",); ("precision",); ("rate",); ("busy", iterations); ("memory",);
+    None: ends."""
     import torch
 
     from rgan_bench.training.devices import keep_freed_memory, resolve_device, set_numerics
 
     config = composed(overrides)
     device = resolve_device(device_name)
-    set_numerics(False)
-    if name == "ships" and device.type == "cpu":
+    precision = "tf32" if name == "reference" else config.precision
+    set_numerics(False, precision)
+    if device.type == "cpu" and precision == "tf32":
+        precision = "float32"  # the same there
+    torch.backends.cudnn.benchmark_limit = int(choices["benchmark_limit"])
+    if name not in ("reference", "plain") and device.type == "cpu":
         keep_freed_memory()
     size = config.arch.image_size
     images = torch.randint(0, 256, (IMAGES[size], 3, size, size), dtype=torch.uint8)
     loop = (
         reference(config, images, device, workers)
         if name == "reference"
-        else ours(config, images, device, "none" if name == "plain" else config.accelerate)
+        else ours(config, images, device, "none" if name == "plain" else config.accelerate, choices["layout"])
     )
 
     def run(iterations: int) -> float:
@@ -171,7 +209,8 @@ def worker(pipe: Connection, name: str, overrides: list[str], device_name: str, 
     answers: dict[str, Callable[..., Any]] = {
         "run": run,
         "flops": lambda: count_flops(config, images, device),
-        "rate": lambda: matrix_rate(device),
+        "precision": lambda: precision,
+        "rate": lambda: matrix_rate(device, precision),
         "busy": lambda iterations: busy(run, iterations),
         "memory": lambda: memory(device),
     }
@@ -201,7 +240,7 @@ def count_flops(config: Any, images: Any, device: Any) -> float:
     return counter.total
 
 
-def matrix_rate(device: Any) -> float:
+def matrix_rate(device: Any, precision: str) -> float:
     """Floating-point operations a second of the fastest of some large products, at the precision of convolutions."""
     import torch
 
@@ -209,7 +248,8 @@ def matrix_rate(device: Any) -> float:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
     best = 0.0
     for size in (1024, 2048, 4096) if device.type == "cpu" else (4096, 8192):
-        one, two = torch.randn(2, size, size, device=device)
+        kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        one, two = torch.randn(2, size, size, device=device).to(kind)
         for _ in range(6):
             started = time.perf_counter()
             one @ two
@@ -248,16 +288,18 @@ def memory(device: Any) -> float:
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     overrides = [
         f"arch={arguments.arch}", f"loss={arguments.loss}", f"train.batch_size={arguments.batch}",
-        f"data.image_size={arguments.arch.removeprefix('cnn').removeprefix('dcgan')}", "data=folder", "data.root=none",
-        *arguments.override,
+        "data=folder", "data.root=none", "data.image_size=${arch.image_size}", *arguments.override,
     ]  # fmt: skip
-    composed(overrides)  # a mistake shows here, and not in each of the processes
+    loops = {name: parted("") for name in arguments.only or NAMES}
+    loops |= {text: parted(text) for text in arguments.beside}
+    for more, _ in loops.values():
+        composed([*overrides, *more])  # a mistake shows here, and not in each of the processes
     pipes, processes = {}, []
     context = multiprocessing.get_context("spawn")
     try:
-        for name in arguments.only or NAMES:
+        for name, (more, choices) in loops.items():
             pipes[name], other = context.Pipe()
-            settings = (other, name, overrides, arguments.device, arguments.workers)
+            settings = (other, name, [*overrides, *more], choices, arguments.device, arguments.workers)
             processes.append(context.Process(target=worker, args=settings))
             processes[-1].start()
             other.close()  # so that a worker's end is noticed
@@ -274,7 +316,9 @@ def measure(arguments: argparse.Namespace, pipes: dict[str, Connection]) -> dict
 
     counting = "ships" if "ships" in pipes else next(iter(pipes))
     flops = ask(counting, "flops")
-    rates = []
+    precisions = {name: ask(name, "precision") for name in pipes}
+    measuring = {precision: name for name, precision in precisions.items()}
+    rates: dict[str, list[float]] = {precision: [] for precision in measuring}
     seconds: dict[str, list[float]] = {name: [] for name in pipes}
     each = {}
     for name in pipes:
@@ -282,7 +326,8 @@ def measure(arguments: argparse.Namespace, pipes: dict[str, Connection]) -> dict
         one = ask(name, "run", 3) / 3
         each[name] = max(1, round(arguments.seconds / one))
     for number in range(arguments.rounds):
-        rates.append(ask(counting, "rate"))  # in every round: the machine's speed may change from one to the next
+        for precision, name in measuring.items():  # in every round: the machine's speed may change from one to the next
+            rates[precision].append(ask(name, "rate"))
         for name in list(pipes) if number % 2 == 0 else reversed(pipes):
             seconds[name].append(ask(name, "run", each[name]) / each[name])
     rows = {}
@@ -292,14 +337,16 @@ def measure(arguments: argparse.Namespace, pipes: dict[str, Connection]) -> dict
             "iterations_per_second": 1 / typical,
             "slowest": 1 / max(seconds[name]),
             "fastest": 1 / min(seconds[name]),
-            "of_floor": statistics.median(flops / (r * t) for r, t in zip(rates, seconds[name], strict=True)),
+            "of_floor": statistics.median(
+                flops / (r * t) for r, t in zip(rates[precisions[name]], seconds[name], strict=True)
+            ),
             "peak_memory": ask(name, "memory"),
         }
         if arguments.device.startswith("cuda"):
             rows[name]["gpu_busy"] = ask(name, "busy", max(20, each[name] // 10))
-    if "reference" in rows:
-        for name, row in rows.items():
-            row["ratio"] = statistics.median(a / t for a, t in zip(seconds["reference"], seconds[name], strict=True))
+    first = next(iter(seconds.values()))
+    for name, row in rows.items():
+        row["ratio"] = statistics.median(a / t for a, t in zip(first, seconds[name], strict=True))
     return {
         "settings": {name: value for name, value in vars(arguments).items() if name != "json"},
         "flops": flops,
@@ -325,18 +372,20 @@ def show(report: dict[str, Any]) -> None:
     settings = report["settings"]
     more = " ".join(settings["override"])
     print(f"{settings['arch']}, {settings['loss']}, batch {settings['batch']} {more}".strip())
-    rate = statistics.median(report["matrix_rates"])
+    rates = [f"{statistics.median(each) / 1e9:,.0f} ({name})" for name, each in report["matrix_rates"].items()]
     print(
         f"{report['device']}, torch {report['torch']}; {report['flops'] / 1e9:.1f} GFLOP an iteration, "
-        f"matrix rate {rate / 1e9:,.0f} GFLOP/s"
+        f"matrix rate {', '.join(rates)} GFLOP/s"
     )
-    header = ("", "it/s", "slowest", "fastest", "to (a)", "of floor", "peak memory", "GPU busy")
+    titles = NAMES | {text: f"({chr(ord('d') + index)}) {text}" for index, text in enumerate(settings["beside"])}
+    first = titles[next(iter(report["rows"]))]
+    header = ("", "it/s", "slowest", "fastest", f"to {first[:3]}", "of floor", "peak memory", "GPU busy")
     rows = [header]
     for name, row in report["rows"].items():
         numbers = [f"{row[key]:.4g}" for key in ("iterations_per_second", "slowest", "fastest")]
-        ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
+        ratio = f"{row['ratio']:.2f}"
         percent = [f"{row['of_floor']:.0%}", f"{row['peak_memory'] / 1e6:,.0f} MB"]
-        rows.append((NAMES[name], *numbers, ratio, *percent, f"{row['gpu_busy']:.0%}" if "gpu_busy" in row else ""))
+        rows.append((titles[name], *numbers, ratio, *percent, f"{row['gpu_busy']:.0%}" if "gpu_busy" in row else ""))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
@@ -356,6 +405,11 @@ def main() -> None:
     add("--warm-up", type=int, default=3, help="iterations before the first round")
     add("--workers", type=int, default=2, help="loader processes of (a)")
     add("--only", nargs="*", choices=NAMES, help="some of the loops")
+    add(
+        "--beside", metavar="KEY=VALUE …", action="append", default=[],
+        help="a further loop: (c) under these settings; besides keys of rgan-train, layout=contiguous (or "
+        "channels_last) and benchmark_limit=N (algorithms of cuDNN tried, 0: all)",
+    )  # fmt: skip
     add("--json", type=Path, metavar="FILE")
     arguments = parser.parse_intermixed_args()
     if arguments.device == "auto":

@@ -84,6 +84,10 @@ bench cnn32_table2 --loss rasgan arch.spectral_norm=false arch.batch_norm=both
 bench dcgan64 --arch dcgan64
 bench dcgan128 --arch dcgan128
 bench dcgan256 --arch dcgan256
+bench cnn32_choices --loss rasgan --only ships --beside precision=bfloat16 --beside precision=float32 \
+  --beside layout=contiguous --beside benchmark_limit=0 --beside "precision=bfloat16 layout=contiguous"
+bench snresnet32 --arch snresnet32 --loss hinge --only ships --beside precision=bfloat16
+bench r3gan32 --arch r3gan32 --loss rsgan_r1r2 --only ships --beside precision=bfloat16
 bench cnn32_compile --loss rasgan accelerate=compile --only ships
 
 echo "== failed: ${failed[*]:-nothing} (at $SECONDS s)"

@@ -24,11 +24,15 @@ def test_bench_train(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     text = run(
         "scripts.bench_train", "arch.width=2", "--batch", "4", "--loss", "rsgan_gp", "--rounds", "2",
-        "--seconds", "0.2", "--workers", "0", "--device", "cpu", "--json", str(file),
+        "--seconds", "0.2", "--workers", "0", "--device", "cpu", "--json", str(file), "--beside", "precision=bfloat16",
+        "--beside", "layout=contiguous benchmark_limit=0",
     )  # fmt: skip
     assert "GFLOP an iteration, matrix rate" in text
+    assert "(d) precision=bfloat16 " in text
     report = json.loads(file.read_text())
-    assert list(report["rows"]) == ["reference", "plain", "ships"]
+    beside = ["precision=bfloat16", "layout=contiguous benchmark_limit=0"]
+    assert list(report["rows"]) == ["reference", "plain", "ships", *beside]
+    assert list(report["matrix_rates"]) == ["float32", "bfloat16"]
     assert report["rows"]["reference"]["ratio"] == 1
     for row in report["rows"].values():
         assert 0 < row["slowest"] <= row["iterations_per_second"] <= row["fastest"]
@@ -37,7 +41,11 @@ def test_bench_train(tmp_path: Path) -> None:
 
 
 def test_bench_train_refuses_what_rgan_train_refuses() -> None:
-    for arguments, text in ((("--loss", "nosuch"), "loss/nosuch"), (("arch.width=0",), "arch.width=0: must be at")):
+    for arguments, text in (
+        (("--loss", "nosuch"), "loss/nosuch"),
+        (("arch.width=0",), "arch.width=0: must be at"),
+        (("--arch", "r3gan32", "--beside", "layout=last"), "layout=last: must be channels_last or contiguous"),
+    ):
         command = [sys.executable, "-m", "scripts.bench_train", "--device", "cpu", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
         assert done.returncode == 2
