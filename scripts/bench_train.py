@@ -7,7 +7,7 @@
 (b) plain: accelerate=none. (c) ships: accelerate=auto. Both with the data set on the device. --beside adds (c) under
 other settings, of which the layout and how many algorithms cuDNN tries are the bench's own:
 
-    python -m scripts.bench_train --only ships --beside precision=bfloat16 --beside "layout=contiguous benchmark_limit=0"
+    python scripts/bench_train.py --only ships --beside precision=bfloat16 --beside layout=contiguous
 
 Each runs in a process of its own, which waits while another is timed; rounds alternate, in changing order. Shown are
 medians over the rounds, with the slowest and the fastest; ratios, to the first loop, are taken within each round, so

@@ -28,20 +28,20 @@ Tiny = Callable[..., Config]
 STILL = ("arch.width=4", "optim.lr=1e-30", "train.iterations=2")  # weights stay, spectral norm's vectors settle
 
 
-def gradients(config: Config, rounded: bool = False) -> dict[str, Tensor]:
+def gradients(config: Config, rounded: bool = False, device: torch.device = CPU) -> dict[str, Tensor]:
     """Of each network, as one vector.
 
     Args:
         rounded: begins with weights that bfloat16 has.
     """
-    accelerator = Accelerator("auto", CPU)
-    state = TrainState.new(config, CPU)
+    accelerator = Accelerator("auto", device)
+    state = TrainState.new(config, device)
     networks = {"generator": state.generator, "discriminator": state.discriminator}
     if rounded:
         for network in networks.values():
             for parameter in network.parameters():
                 parameter.data.copy_(parameter.data.bfloat16())
-    for _ in train(state, load_data(config.data, config.limits), config, accelerator):
+    for _ in train(state, load_data(config.data, config.limits).to(device), config, accelerator):
         pass
     return {
         name: torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
@@ -49,10 +49,10 @@ def gradients(config: Config, rounded: bool = False) -> dict[str, Tensor]:
     }
 
 
-def assert_within_the_error_of_bfloat16(config: Config, times: float) -> None:
+def assert_within_the_error_of_bfloat16(config: Config, times: float, device: torch.device = CPU) -> None:
     """Against float32, where the yardstick is what float32 itself makes of weights rounded once."""
-    exact, rounded = gradients(config), gradients(config, rounded=True)
-    for name, found in gradients(replace(config, precision="bfloat16")).items():
+    exact, rounded = (gradients(config, once, device) for once in (False, True))
+    for name, found in gradients(replace(config, precision="bfloat16"), device=device).items():
         error, yardstick = ((other - exact[name]).norm() for other in (found, rounded[name]))
         assert 0 < error < times * yardstick, name
         assert error < 0.2 * exact[name].norm(), name
@@ -68,6 +68,13 @@ def test_gradients_of_every_loss_are_float32s(loss: str, tiny_config: Tiny) -> N
 def test_gradients_of_every_penalty_are_float32s(penalty: str, tiny_config: Tiny) -> None:
     """Most differentiate twice. Their gradients pass through the layers once more, in bfloat16."""
     assert_within_the_error_of_bfloat16(tiny_config("loss=rsgan", f"loss.penalty={penalty}", *STILL), times=6)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("loss", ["rasgan", "rsgan_gp"])
+def test_gradients_of_a_graph_on_a_gpu_are_float32s(loss: str, tiny_config: Tiny) -> None:
+    config = tiny_config(f"loss={loss}", *STILL)
+    assert_within_the_error_of_bfloat16(config, times=6, device=torch.device("cuda"))
 
 
 @pytest.mark.parametrize("batch_norm", ["generator", "both"])
