@@ -31,11 +31,12 @@ class InBfloat16(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, given: Tensor) -> Tensor:
+    def forward(self, *given: Tensor) -> Any:
+        """What the network makes of them: a tensor, or of several batches one each."""
         # Its end forgets the weights that were cast: the next pass may see others.
-        with torch.autocast(given.device.type, torch.bfloat16):
-            found: Tensor = self.network(given)
-        return found.float()
+        with torch.autocast(given[0].device.type, torch.bfloat16):
+            found = self.network(*given)
+        return found.float() if isinstance(found, Tensor) else [each.float() for each in found]
 
     def __getattr__(self, name: str) -> Any:
         try:
