@@ -9,6 +9,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,7 @@ from rgan_bench import ranks
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.training.convolutions import weight_gradients_as_products
 
-Measured = dict[str, Tensor]
-Iteration = Callable[..., Measured]  # tensors of fixed shapes → scalars, and its state advanced in place
+Iteration = Callable[..., Any]  # tensors of fixed shapes → what it measured, and its state advanced in place
 
 # Adam says so in the warm-up, which is not captured.
 warnings.filterwarnings("ignore", message="This instance was constructed with capturable=True")
@@ -99,8 +99,8 @@ class Accelerator:
 class Graphed:
     """An iteration as one CUDA graph: forward, backward (twice where there is a penalty) and optimizers, one launch.
 
-    Replaces what Python does between the kernels, which at batch 32 takes longer than they do. The tensors that it
-    returns are the same ones each time: to be read before the next call.
+    Replaces what Python does between the kernels, which at batch 32 takes longer than they do. What it returns is the
+    same each time: to be read before the next call.
     """
 
     def __init__(self, iteration: Iteration, tensors: Callable[[], list[Tensor]], example: Sequence[Tensor]) -> None:
@@ -127,7 +127,7 @@ class Graphed:
             outer.wait_stream(side)
             restore(tensors(), before)
 
-    def __call__(self, *inputs: Tensor) -> Measured:
+    def __call__(self, *inputs: Tensor) -> Any:
         for held, given in zip(self.inputs, inputs, strict=True):
             held.copy_(given, non_blocking=True)
         self.graph.replay()

@@ -72,7 +72,7 @@ def make_iteration(
             shifts = {name: each[k] for name, each in zip(loss.penalty.noise, noise, strict=True)}
             measured = discriminator_step(state, now, real(indices[k]), z[k], u[k], shifts)
         fresh = real(indices[n_d]) if loss.needs_real_for_generator else None
-        measured |= generator_step(state, loss, fresh, z[n_d])
+        measured = measured | generator_step(state, loss, fresh, z[n_d])
         if state.ema is not None:
             average_step(state, dials.ema_weight)
         return measured

@@ -67,3 +67,7 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.judge(self.features(images).flatten(1))
         return logits
+
+    def in_a_row(self) -> list[nn.Module]:
+        """The layers, as `forward` applies them."""
+        return [*self.features, nn.Flatten(), self.judge]

@@ -71,3 +71,7 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.layers(images)
         return logits.flatten(1)
+
+    def in_a_row(self) -> list[nn.Module]:
+        """The layers, as `forward` applies them."""
+        return [*self.layers, nn.Flatten()]

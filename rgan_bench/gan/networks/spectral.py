@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.utils.parametrize import register_parametrization
+from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 
 def add_spectral_norm(network: nn.Module, *, linear: bool = False) -> None:
@@ -25,6 +25,13 @@ def add_spectral_norm(network: nn.Module, *, linear: bool = False) -> None:
     for module in network.modules():
         if isinstance(module, kinds):
             register_parametrization(module, "weight", SpectralNorm(module.weight))
+
+
+def spectral_norm_of(module: nn.Module) -> "SpectralNorm | None":
+    """What `add_spectral_norm` has put on this layer."""
+    layer: Any = module
+    norms = list(layer.parametrizations.weight) if is_parametrized(module, "weight") else []
+    return next((norm for norm in norms if isinstance(norm, SpectralNorm)), None)
 
 
 class SpectralNorm(nn.Module):
@@ -77,10 +84,7 @@ class Normalised(torch.autograd.Function):
         matrix = as_matrix(gradient)
         inner = torch.dot(matrix.flatten(), as_matrix(normalised).flatten())
         found = torch.addr(matrix / sigma, u * (-inner / sigma), v)
-        if normalised.dim() == 2:
-            return found, None, None
-        out, into, height, width = normalised.shape
-        return found.view(out, height, width, into).permute(0, 3, 1, 2), None, None
+        return as_weight(found, normalised.shape), None, None
 
 
 def as_matrix(weight: Tensor) -> Tensor:
@@ -89,3 +93,11 @@ def as_matrix(weight: Tensor) -> Tensor:
     if weight.dim() == 2:
         return weight
     return weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
+
+
+def as_weight(matrix: Tensor, shape: torch.Size) -> Tensor:
+    """Back: a view that lies channels last."""
+    if len(shape) == 2:
+        return matrix
+    out, into, height, width = shape
+    return matrix.view(out, height, width, into).permute(0, 3, 1, 2)
