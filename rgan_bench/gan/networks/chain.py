@@ -1,5 +1,4 @@
-"""Discriminators with fewer kernels: the same function, for GPUs, where at batch 32 launching kernels takes longer than
-what they do.
+"""A discriminator under spectral norm without normalised weights: the same function with fewer kernels.
 
 Under spectral norm a network of convolutions and (leaky) ReLUs in a row is a chain x_k = φ(W_k * x_{k−1} / σ_k + b_k)
 with φ(c·x) = c·φ(x) for every c > 0. So y_k = s_k x_k with s_k = σ_1 ⋯ σ_k follows
@@ -11,7 +10,7 @@ convolutions. What depends on the batch in nothing but its σ takes several batc
 power iteration of its own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,37 +21,10 @@ from torch.autograd.function import once_differentiable
 from rgan_bench.gan.networks.spectral import as_matrix, as_weight, spectral_norm_of
 
 HOMOGENEOUS = (nn.ReLU, nn.LeakyReLU)
-OF_ONE_SAMPLE = (*HOMOGENEOUS, nn.Tanh, nn.Conv2d, nn.Linear, nn.Flatten)
-
-
-def use_fewer_kernels(discriminator: nn.Module) -> None:
-    """Has a discriminator, in place, compute the same with fewer kernels where it can be had: where it says by a method
-    `in_a_row` of which layers it consists. Parameters, buffers and their names stay.
-
-    One that takes several batches in one pass then has a method `together`, for `logits_of`.
-    """
-    layers: list[nn.Module] = getattr(discriminator, "in_a_row", list)()
-    if not layers or not all(isinstance(layer, OF_ONE_SAMPLE) for layer in layers):
-        return
-    found: Any = discriminator
-    if not any(map(spectral_norm_of, layers)):
-        found.together = lambda *batches: discriminator(torch.cat(batches)).chunk(len(batches))
-    elif Chain.can_be(layers):
-        plain, chain = discriminator.forward, Chain(layers)
-        found.together = chain
-        found.forward = lambda images: chain(images)[0] if discriminator.training else plain(images)
-
-
-def logits_of(discriminator: nn.Module, *batches: Tensor) -> Sequence[Tensor]:
-    """Of each of these batches, equally large, as from one pass for each in this order."""
-    together: Callable[..., Sequence[Tensor]] | None = getattr(discriminator, "together", None)
-    if together is None or any(images.requires_grad for images in batches):  # a derivative is of one batch alone
-        return [discriminator(images) for images in batches]
-    return together(*batches)
 
 
 class Chain:
-    """(batches [B, C, H, W], …) → their logits [B, 1]; each takes a power iteration, in this order."""
+    """Batches of images [B, C, H, W] → their logits [B, 1], after a power iteration for each batch."""
 
     @staticmethod
     def can_be(layers: Sequence[nn.Module]) -> bool:
@@ -78,8 +50,10 @@ class Chain:
         self.weights: list[Tensor] = [layer.parametrizations.weight.original for layer in convolutions]
         self.biases: list[Tensor] = [layer.bias for layer in convolutions if layer.bias is not None]
         self.sizes = [as_matrix(weight.detach()).shape for weight in self.weights]
-        self.last: Any = getattr(layers[-1], "bias", None)
+        self.end: Any = layers[-1]
         self.channels = [len(bias) for bias in self.biases]
+        # Of passes to come: 1 / s, the biases, and the weights.
+        self.ahead: list[tuple[Tensor, Tensor, Sequence[Tensor]]] = []
         self.bind()
 
     def bind(self) -> None:
@@ -95,42 +69,61 @@ class Chain:
         self.reaches = (owner[:, None] >= torch.arange(count)).to(like)
         self.owner = owner.to(like.device)
 
-    def __call__(self, *batches: Tensor) -> Sequence[Tensor]:
+    def look_ahead(self, groups: Sequence[int]) -> None:
+        """The power iterations of passes to come, each for a group of so many batches. What is left of other passes is
+        forgotten: a step has broken off."""
         if self.norms[0]._u.untyped_storage().data_ptr() != self.vectors.untyped_storage().data_ptr():
             self.bind()  # the network has gone to another device or type
+        found = Scales.apply(self, groups, *self.weights, *self.biases)
+        inverses, scaled, weights = found[: len(groups)], found[len(groups) : 2 * len(groups)], found[2 * len(groups) :]
+        if isinstance(self.end, nn.Linear):
+            weights += (self.channels_last(self.end.weight),)
+        self.ahead = [(*each, weights) for each in zip(inverses, scaled, strict=True)]
+
+    def channels_last(self, weight: Tensor) -> Tensor:
+        """Of the linear layer at the end, for features whose channels come last: they then need no copy."""
+        apart: Tensor = weight.view(len(weight), self.weights[-1].shape[0], -1)
+        return apart.transpose(1, 2).flatten(1)
+
+    def __call__(self, *batches: Tensor) -> Any:
         passes = len(batches)
+        if not self.ahead:
+            self.look_ahead([passes])
+        inverse, scaled, weights = self.ahead.pop(0)
         features = batches[0] if passes == 1 else torch.cat(batches)
-        inverse, scaled, *weights = Scales.apply(self, passes, *self.weights, *self.biases)
-        biases = scaled.split(self.channels, dim=1) if self.channels else [None] * len(weights)
-        parts = iter(zip(weights, biases, strict=True))
+        biases = scaled.split(self.channels, dim=1) if self.channels else [None] * len(self.norms)
+        parts = iter(zip(weights, biases, strict=False))
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d):
-                weight, bias = next(parts)
-                features = features.flatten(0, -4)
-                if bias is None or passes == 1:
-                    bias = bias if bias is None else bias.flatten()
-                    features = F.conv2d(features, weight, bias, layer.stride, layer.padding)
-                else:
-                    convolved = F.conv2d(features, weight, None, layer.stride, layer.padding)
-                    apart = bias.to(convolved.dtype).view(passes, 1, -1, 1, 1)
-                    features = convolved.unflatten(0, (passes, -1)) + apart
+                features = convolved(layer, features.flatten(0, -4), *next(parts))
             elif isinstance(layer, nn.Flatten):
-                features = features.flatten(-3)
+                features = features.movedim(-3, -1).flatten(-3)
             elif isinstance(layer, nn.Linear):
-                features = F.linear(features, layer.weight)
+                features = F.linear(features, weights[-1])
             else:
                 features = layer(features)
         logits, inverse = features.view(passes, -1, 1), inverse.view(passes, 1, 1)
-        found: Tensor = torch.addcmul(self.last, logits, inverse) if self.channels else logits * inverse
-        return found.unbind()
+        logits = torch.addcmul(self.end.bias, logits, inverse) if self.channels else logits * inverse
+        return logits.squeeze(0) if passes == 1 else logits.unbind()
+
+
+def convolved(layer: nn.Conv2d, images: Tensor, weight: Tensor, biases: Tensor | None) -> Tensor:
+    """[passes · B, C, H, W] → of this shape, or, with a bias for each of several passes, [passes, B, C, H, W]."""
+    alone = None if biases is None or len(biases) > 1 else biases.flatten()
+    found = F.conv2d(images, weight, alone, layer.stride, layer.padding)
+    if biases is not None and alone is None:
+        found = found.unflatten(0, (len(biases), -1)) + biases.to(found.dtype)[:, None, :, None, None]
+    return found
 
 
 class Scales(torch.autograd.Function):
-    """Power iterations, as many as there are passes. Weights and biases of all layers → 1 / s [passes] at the end of the
-    chain, s_k b_k [passes, all channels], and the weights, in whose gradients that of σ is then included."""
+    """Power iterations, as many as there are batches in all groups. Weights and biases of all layers → for each group
+    1 / s [batches] at the end of the chain, for each group s_k b_k [batches, all channels], and the weights, in whose
+    gradients that of σ is then included."""
 
     @staticmethod
-    def forward(ctx: Any, chain: Chain, passes: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, chain: Chain, groups: Sequence[int], *tensors: Tensor) -> tuple[Tensor, ...]:
+        passes = sum(groups)
         weights, biases = tensors[: len(chain.norms)], tensors[len(chain.norms) :]
         with torch.autocast(weights[0].device.type, enabled=False):
             matrices = [as_matrix(weight) for weight in weights]
@@ -151,24 +144,33 @@ class Scales(torch.autograd.Function):
             inverse = scale[:, -1].reciprocal()
             spread = scale.index_select(1, chain.owner) if biases else scale.new_zeros(passes, 0)
             scaled = spread * torch.cat(biases) if biases else spread
-        ctx.chain = chain
+        ctx.chain, ctx.groups = chain, len(groups)
         ctx.save_for_backward(found, sigma, inverse, spread, scaled)
-        return inverse, scaled, *(weight.detach() for weight in weights)
+        kept = (weight.detach() for weight in weights)
+        return *inverse.split(groups), *scaled.split(groups), *kept
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_inverse: Tensor, of_scaled: Tensor, *of_weights: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         found, sigma, inverse, spread, scaled = ctx.saved_tensors
-        # s_k has the derivative s_k / σ_j for each j up to k.
-        of_sigma = -(of_inverse * inverse)[:, None]
-        if ctx.chain.channels:
-            of_sigma = torch.addmm(of_sigma, of_scaled * scaled, ctx.chain.reaches)
+        chain, groups = ctx.chain, ctx.groups
+        # s_k has the derivative s_k / σ_j for each j up to k, and 1 / s its negative.
+        of_sigma = (joined(gradients[:groups]) * inverse)[:, None]
+        of_biases: Sequence[Tensor] = ()
+        if chain.channels:
+            of_scaled = joined(gradients[groups : 2 * groups])
+            of_sigma = torch.addmm(of_sigma, of_scaled * scaled, chain.reaches, beta=-1)
+            of_biases = (of_scaled * spread).sum(0).split(chain.channels)
+        else:
+            of_sigma = -of_sigma
         shares = found[:, :, 1] * (of_sigma / sigma)[..., None]  # σ = uᵀWv has the gradient uvᵀ
-        totals = []
-        for layer, (gradient, (rows, columns)) in enumerate(zip(of_weights, ctx.chain.sizes, strict=True)):
-            total = as_matrix(gradient)
-            for share, vectors in zip(shares, found, strict=True):
-                total = torch.addr(total, share[layer, :rows], vectors[layer, 0, :columns])
-            totals.append(as_weight(total, gradient.shape))
-        of_biases = (of_scaled * spread).sum(0).split(ctx.chain.channels) if ctx.chain.channels else ()
-        return None, None, *totals, *of_biases
+        of_weights = []
+        for layer, (gradient, (rows, columns)) in enumerate(zip(gradients[2 * groups :], chain.sizes, strict=True)):
+            # In place: a gradient that convolutions have just made, and that nobody else holds.
+            total = as_matrix(gradient).addmm_(shares[:, layer, :rows].t(), found[:, layer, 0, :columns])
+            of_weights.append(as_weight(total, gradient.shape))
+        return None, None, *of_weights, *of_biases
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
