@@ -114,7 +114,7 @@ def ours(config: Any, images: Any, device: Any, mode: str) -> Iterator[None]:
     from rgan_bench.training.state import TrainState
 
     accelerator = Accelerator(mode, device, lambda text: print(text, file=sys.stderr))
-    state = TrainState.new(config, device, plain=accelerator.plain)
+    state = TrainState.new(config, device, **accelerator.of_state)
     data = ImageDataset.from_images("noise", "noise", images).to(device)
     for _ in train(state, data, config, accelerator):
         yield

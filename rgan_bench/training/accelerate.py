@@ -32,9 +32,10 @@ class Accelerator:
     """What a run may use, and what it used.
 
     Attributes:
-        plain: whether layouts and optimizers are to be PyTorch's plain ones.
-        ran: none, layout (eager; channels last, fused Adam, on a CPU some gradients as matrix products), compile or
-            graphs; for result.json.
+        of_state: what TrainState.new is to know: whether layouts and optimizers are to be PyTorch's plain ones, and
+            whether networks take fewer kernels.
+        ran: none, layout (eager; channels last, fused Adam, on a CPU some gradients as matrix products), graphs, or
+            compile (on a GPU captured as well); for result.json.
     """
 
     def __init__(self, mode: str, device: torch.device, say: Callable[[str], None] = lambda text: None) -> None:
@@ -48,10 +49,11 @@ class Accelerator:
         if mode == "graphs" and device.type != "cuda":
             raise UserError(f"accelerate=graphs: needs a CUDA device, and this is {device}; use accelerate=auto")
         self.mode, self.device, self.say = mode, device, say
-        self.plain = mode == "none"
         self.ran = mode if mode in ("none", "compile") else "layout" if device.type != "cuda" else "graphs"
         if mode == "auto" and ranks.world().count > 1:  # nobody has captured an exchange between devices yet
             self.ran = "layout"
+
+        self.of_state = {"plain": mode == "none", "fewer_kernels": self.ran == "graphs"}
 
     def prepare(
         self,
@@ -76,18 +78,17 @@ class Accelerator:
                     if not getattr(module, "compilable", True):
                         module.forward = torch.compiler.disable(module.forward)
                 network.compile()
-            return iteration
         if self.ran == "layout" and self.device.type == "cpu":
             return weight_gradients_as_products()(iteration)
-        if self.ran != "graphs":
+        if self.device.type != "cuda" or self.ran not in ("graphs", "compile"):
             return iteration
         started = time.perf_counter()
         try:
             graphed = Graphed(iteration, tensors, example)
         except RuntimeError as error:
-            if self.mode == "graphs":
+            if self.mode != "auto":
                 raise UserError(
-                    f"accelerate=graphs: the iteration cannot be captured ({causes(error)}); use accelerate=none"
+                    f"accelerate={self.mode}: the iteration cannot be captured ({causes(error)}); use accelerate=none"
                 ) from error
             self.ran = "layout"
             self.say(f"accelerate=auto: no CUDA graph ({causes(error)[:300]}); going on without")
