@@ -74,6 +74,7 @@ def test_every_penalty(penalty: str, tiny_config: Callable[..., Config]) -> None
         (False, (*SPECTRAL, "arch.activation=tanh")),  # not homogeneous
         (False, ("arch.spectral_norm=true", "arch.batch_norm=both")),
         (False, ("arch=snresnet32",)),
+        (False, ("arch=r3gan32", "arch.width=32", "loss=rsgan_r1r2")),  # convolutions of several groups
     ],
 )
 def test_other_networks(together: bool, overrides: tuple[str, ...], tiny_config: Callable[..., Config]) -> None:

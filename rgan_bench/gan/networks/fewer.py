@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rgan_bench.gan.networks.chain import HOMOGENEOUS, Chain
+from rgan_bench.gan.networks.grouped import use_grouped
 from rgan_bench.gan.networks.spectral import spectral_norm_of
 
 OF_ONE_SAMPLE = (*HOMOGENEOUS, nn.Tanh, nn.Conv2d, nn.Linear, nn.Flatten)  # no sample depends on others
@@ -20,6 +21,7 @@ def use_fewer_kernels(generator: nn.Module, discriminator: nn.Module) -> None:
     A discriminator that says by a method `in_a_row` of which layers it consists may then take several batches, equally
     large, in one pass: `logits_of` makes use of it. Batch norms count batches when `count_batches` has them do so.
     """
+    use_grouped(discriminator)
     for module in (*generator.modules(), *discriminator.modules()):
         if type(module) in UNCOUNTED:
             module.__class__ = UNCOUNTED[type(module)]
