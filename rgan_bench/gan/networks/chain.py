@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from rgan_bench.gan.networks.spectral import as_matrix, as_weight, spectral_norm_of
+from rgan_bench.gan.networks.vectors import Vectors
 
 HOMOGENEOUS = (nn.ReLU, nn.LeakyReLU)
 
@@ -46,34 +47,21 @@ class Chain:
         """
         self.layers = layers
         convolutions: list[Any] = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-        self.norms: list[Any] = [spectral_norm_of(layer) for layer in convolutions]
-        self.weights: list[Tensor] = [layer.parametrizations.weight.original for layer in convolutions]
+        self.vectors = Vectors(convolutions)
+        self.weights = self.vectors.weights
         self.biases: list[Tensor] = [layer.bias for layer in convolutions if layer.bias is not None]
-        self.sizes = [as_matrix(weight.detach()).shape for weight in self.weights]
         self.end: Any = layers[-1]
         self.channels = [len(bias) for bias in self.biases]
+        owner = torch.tensor([index for index, channels in enumerate(self.channels) for _ in range(channels)]).long()
+        # A layer's bias → the layer; [a layer's bias, layer] → 1 where the layer's σ is a factor of that bias.
+        self.owner = owner.to(self.weights[0].device)
+        self.reaches = (owner[:, None] >= torch.arange(len(self.weights))).to(self.weights[0])
         # Of passes to come: 1 / s, the biases, and the weights.
         self.ahead: list[tuple[Tensor, Tensor, Sequence[Tensor]]] = []
-        self.bind()
-
-    def bind(self) -> None:
-        """Lays the vectors of all layers into one tensor, [layer, (v, u), the longest], and tells each layer its own
-        part of it: for a kernel that normalises all of them."""
-        count, like = len(self.norms), self.weights[0].detach()
-        self.vectors = like.new_zeros(count, 2, max(map(max, self.sizes)))
-        for norm, vectors, (rows, columns) in zip(self.norms, self.vectors, self.sizes, strict=True):
-            norm._v = vectors[0, :columns].copy_(norm._v)
-            norm._u = vectors[1, :rows].copy_(norm._u)
-        owner = torch.tensor([index for index, channels in enumerate(self.channels) for _ in range(channels)]).long()
-        # [a layer's bias, layer] → 1 where the layer's σ is a factor of that bias.
-        self.reaches = (owner[:, None] >= torch.arange(count)).to(like)
-        self.owner = owner.to(like.device)
 
     def look_ahead(self, groups: Sequence[int]) -> None:
         """The power iterations of passes to come, each for a group of so many batches. What is left of other passes is
         forgotten: a step has broken off."""
-        if self.norms[0]._u.untyped_storage().data_ptr() != self.vectors.untyped_storage().data_ptr():
-            self.bind()  # the network has gone to another device or type
         found = Scales.apply(self, groups, *self.weights, *self.biases)
         inverses, scaled, weights = found[: len(groups)], found[len(groups) : 2 * len(groups)], found[2 * len(groups) :]
         if isinstance(self.end, nn.Linear):
@@ -91,7 +79,7 @@ class Chain:
             self.look_ahead([passes])
         inverse, scaled, weights = self.ahead.pop(0)
         features = batches[0] if passes == 1 else torch.cat(batches)
-        biases = scaled.split(self.channels, dim=1) if self.channels else [None] * len(self.norms)
+        biases = scaled.split(self.channels, dim=1) if self.channels else [None] * len(self.weights)
         parts = iter(zip(weights, biases, strict=False))
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d):
@@ -123,26 +111,12 @@ class Scales(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, chain: Chain, groups: Sequence[int], *tensors: Tensor) -> tuple[Tensor, ...]:
-        passes = sum(groups)
-        weights, biases = tensors[: len(chain.norms)], tensors[len(chain.norms) :]
-        with torch.autocast(weights[0].device.type, enabled=False):
-            matrices = [as_matrix(weight) for weight in weights]
-            found = chain.vectors.new_zeros(passes, *chain.vectors.shape)
-            norms = found.new_empty(passes, len(weights), 2, 1)
-            before = chain.vectors
-            for vectors, lengths in zip(found, norms, strict=True):
-                for matrix, last, (v, u) in zip(matrices, before[:, 1], vectors, strict=True):
-                    rows, columns = matrix.shape
-                    torch.mv(matrix.t(), last[:rows], out=v[:columns])
-                    torch.mv(matrix, v[:columns], out=u[:rows])
-                torch.linalg.vector_norm(vectors, dim=-1, keepdim=True, out=lengths)
-                vectors /= lengths
-                before = vectors
-            chain.vectors.copy_(before)
-            sigma = (norms[:, :, 1] / norms[:, :, 0]).squeeze(-1)
+        weights, biases = tensors[: len(chain.weights)], tensors[len(chain.weights) :]
+        found, sigma = chain.vectors.iterate(sum(groups))
+        with torch.autocast(found.device.type, enabled=False):
             scale = sigma.cumprod(1)
             inverse = scale[:, -1].reciprocal()
-            spread = scale.index_select(1, chain.owner) if biases else scale.new_zeros(passes, 0)
+            spread = scale.index_select(1, chain.owner) if biases else scale.new_zeros(len(scale), 0)
             scaled = spread * torch.cat(biases) if biases else spread
         ctx.chain, ctx.groups = chain, len(groups)
         ctx.save_for_backward(found, sigma, inverse, spread, scaled)
@@ -159,13 +133,15 @@ class Scales(torch.autograd.Function):
         of_biases: Sequence[Tensor] = ()
         if chain.channels:
             of_scaled = joined(gradients[groups : 2 * groups])
-            of_sigma = torch.addmm(of_sigma, of_scaled * scaled, chain.reaches, beta=-1)
+            of_sigma = torch.addmm(of_sigma, of_scaled * scaled, chain.reaches.to(scaled), beta=-1)
             of_biases = (of_scaled * spread).sum(0).split(chain.channels)
         else:
             of_sigma = -of_sigma
         shares = found[:, :, 1] * (of_sigma / sigma)[..., None]  # σ = uᵀWv has the gradient uvᵀ
         of_weights = []
-        for layer, (gradient, (rows, columns)) in enumerate(zip(gradients[2 * groups :], chain.sizes, strict=True)):
+        for layer, (gradient, (rows, columns)) in enumerate(
+            zip(gradients[2 * groups :], chain.vectors.sizes, strict=True)
+        ):
             # In place: a gradient that convolutions have just made, and that nobody else holds.
             total = as_matrix(gradient).addmm_(shares[:, layer, :rows].t(), found[:, layer, 0, :columns])
             of_weights.append(as_weight(total, gradient.shape))

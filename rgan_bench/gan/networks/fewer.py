@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from rgan_bench.gan.networks.chain import HOMOGENEOUS, Chain
 from rgan_bench.gan.networks.grouped import use_grouped
 from rgan_bench.gan.networks.spectral import spectral_norm_of
+from rgan_bench.gan.networks.vectors import Ahead
 
 OF_ONE_SAMPLE = (*HOMOGENEOUS, nn.Tanh, nn.Conv2d, nn.Linear, nn.Flatten)  # no sample depends on others
 
@@ -18,27 +19,36 @@ def use_fewer_kernels(generator: nn.Module, discriminator: nn.Module) -> None:
     """Has both, in place, compute the same with fewer kernels where it can be had. Parameters, buffers and their names
     stay.
 
-    A discriminator that says by a method `in_a_row` of which layers it consists may then take several batches, equally
-    large, in one pass: `logits_of` makes use of it. Batch norms count batches when `count_batches` has them do so.
+    Of discriminators it must be known what they do: `in_a_row` gives their layers, where these follow one another, and
+    `each_layer_once` says whether a pass uses each of them once. Then `logits_of` makes use of it.
     """
     use_grouped(discriminator)
     for module in (*generator.modules(), *discriminator.modules()):
         if type(module) in UNCOUNTED:
             module.__class__ = UNCOUNTED[type(module)]
-    layers: list[nn.Module] = getattr(discriminator, "in_a_row", list)()
-    if not layers or not all(isinstance(layer, OF_ONE_SAMPLE) for layer in layers):
-        return
     found: Any = discriminator
+    layers: list[nn.Module] = getattr(discriminator, "in_a_row", list)()
+    normed = [module for module in discriminator.modules() if spectral_norm_of(module)]
     plain = discriminator.forward
-    if not any(map(spectral_norm_of, layers)):
-        found.look_ahead = lambda groups: None
+    if not normed and layers and all(isinstance(layer, OF_ONE_SAMPLE) for layer in layers):
+        found.look_ahead, found.takes_several = lambda groups: None, True
         found.forward = lambda *batches: (
             plain(*batches) if len(batches) == 1 else plain(torch.cat(batches)).chunk(len(batches))
         )
-    elif Chain.can_be(layers):
+    elif normed and layers and Chain.can_be(layers):
         chain = Chain(layers)
-        found.look_ahead = chain.look_ahead
+        found.look_ahead, found.takes_several = chain.look_ahead, True
         found.forward = lambda *batches: chain(*batches) if discriminator.training else plain(*batches)
+    elif normed and getattr(discriminator, "each_layer_once", False):
+        ahead = Ahead(normed)
+
+        def forward(images: Tensor) -> Any:
+            if discriminator.training:
+                ahead.give()
+            return plain(images)
+
+        found.look_ahead, found.takes_several = lambda groups: ahead.look(sum(groups)), False
+        found.forward = forward
 
 
 def logits_of(discriminator: nn.Module, *batches: Tensor, more: int = 0) -> Sequence[Tensor]:
@@ -49,10 +59,10 @@ def logits_of(discriminator: nn.Module, *batches: Tensor, more: int = 0) -> Sequ
     """
     look_ahead: Callable[[Sequence[int]], None] | None = getattr(discriminator, "look_ahead", None)
     # A derivative is of one batch alone.
-    together = look_ahead and len(batches) > 1 and not any(images.requires_grad for images in batches)
+    together = getattr(discriminator, "takes_several", False) and not any(each.requires_grad for each in batches)
     if look_ahead:
         look_ahead([*([len(batches)] if together else [1] * len(batches)), *[1] * more])
-    if together:
+    if together and len(batches) > 1:
         found: Sequence[Tensor] = discriminator(*batches)
         return found
     return [discriminator(images) for images in batches]

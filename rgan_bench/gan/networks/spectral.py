@@ -45,6 +45,7 @@ class SpectralNorm(nn.Module):
     compilable = False
     _u: Tensor
     _v: Tensor
+    given: Tensor | None = None  # for the next pass, by who has computed all layers' at once (vectors.py)
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -55,6 +56,9 @@ class SpectralNorm(nn.Module):
         )  # for a pass in eval mode before any other
 
     def forward(self, weight: Tensor) -> Tensor:
+        if self.given is not None:
+            given, self.given = self.given, None
+            return given
         if self.training:
             self._power_iteration(as_matrix(weight.detach()))
         # Clones, since the next forward pass changes them before this one's backward pass.
