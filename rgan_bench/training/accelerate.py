@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from rgan_bench import ranks
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.training.convolutions import weight_gradients_as_products
+from rgan_bench.training.slots import capturing
 
 Measured = dict[str, Tensor]
 Iteration = Callable[..., Measured]  # tensors of fixed shapes → scalars, and its state advanced in place
@@ -81,9 +82,10 @@ class Accelerator:
             return weight_gradients_as_products()(iteration)
         if self.ran != "graphs":
             return iteration
-        started = time.perf_counter()
         try:
-            graphed = Graphed(iteration, tensors, example)
+            with capturing():
+                started = time.perf_counter()
+                graphed = Graphed(iteration, tensors, example)
         except RuntimeError as error:
             if self.mode == "graphs":
                 raise UserError(
