@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -88,9 +89,12 @@ def gpu_of(cell: Cell) -> int:
 
 
 def test_eight_at_once_are_two_on_each_of_four_and_one_that_dies_frees_its_slot(
-    start: Callable, mps_runs: None
+    start: Callable, mps_runs: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cells = [start("auto") for _ in range(8)]
+    look = slots._holders
+    with monkeypatch.context() as patch:  # looking takes a while, in which others begin to look
+        patch.setattr(slots, "_holders", lambda gpu: (look(gpu), time.sleep(0.02))[0])
+        cells = [start("auto") for _ in range(8)]
     gpus = [gpu_of(cell) for cell in cells]
     assert sorted(gpus) == [0, 0, 1, 1, 2, 2, 3, 3]
     cells[5].kill()
@@ -98,12 +102,12 @@ def test_eight_at_once_are_two_on_each_of_four_and_one_that_dies_frees_its_slot(
     assert gpu_of(cells[-1]) == gpus[5]
     for cell in cells:
         cell.kill()
-    with slot("auto"):
-        assert torch.cuda.current_device() == 0
+    torch.cuda.set_device(2)
+    with slot("auto"):  # of those that are equally free, the one where this process is already
+        assert torch.cuda.current_device() == 2
         with slot("auto"):
-            assert torch.cuda.current_device() == 1
-        with slot("auto"):  # given back, and, of those that are equally free, the one where this process is already
-            assert torch.cuda.current_device() == 1
+            assert torch.cuda.current_device() == 0
+    assert not any(map(slots._holders, names()))
 
 
 def test_with_a_limit_the_ones_above_it_wait_and_say_for_whom(start: Callable) -> None:
@@ -134,14 +138,13 @@ def test_a_gpu_that_is_named_is_taken_at_once_and_seen_by_auto(start: Callable) 
         pass
 
 
-def test_a_rank_holds_the_gpu_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rank_holds_the_gpu_that_it_has(monkeypatch: pytest.MonkeyPatch, mps_runs: None, tmp_path: Path) -> None:
     monkeypatch.setattr(ranks, "_world", ranks.World(number=1, count=2))
     torch.cuda.set_device(3)
-    with slot("auto"), capturing():
+    with slot("auto"), slot("auto"), capturing():
         assert torch.cuda.current_device() == 3
-        assert len(slots._holders("uuid3")) == 1
-        with capturing():  # a rank of another run, which would wait while the ranks of both wait for each other
-            pass
+        assert len(slots._holders("uuid3")) == 2
+    assert not list(tmp_path.rglob("*.capturing"))  # for which ranks of two runs would wait, and these for each other
 
 
 def test_a_gpu_has_one_name_however_it_is_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
