@@ -5,6 +5,7 @@ CUDA_VISIBLE_DEVICES numbers GPUs anew in each process.
 """
 
 import contextlib
+import gc
 import itertools
 import os
 import tempfile
@@ -57,6 +58,8 @@ def slot(device: str, limit: int | None = None, say: Say = lambda text: None) ->
                 ) from error
             say(f"warning: device={device}: other cells do not see this one, slots cannot be kept ({one_line(error)})")
         yield
+        gc.collect()  # the process may live on, and its memory is for the next one here
+        torch.cuda.empty_cache()
 
 
 @contextlib.contextmanager
