@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from rgan_bench import ranks
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.training.convolutions import weight_gradients_as_products
+from rgan_bench.training.slots import capturing
 
 Iteration = Callable[..., Any]  # tensors of fixed shapes → what it measured, and its state advanced in place
 
@@ -82,9 +83,10 @@ class Accelerator:
             return weight_gradients_as_products()(iteration)
         if self.device.type != "cuda" or self.ran not in ("graphs", "compile"):
             return iteration
-        started = time.perf_counter()
         try:
-            graphed = Graphed(iteration, tensors, example)
+            with capturing():
+                started = time.perf_counter()
+                graphed = Graphed(iteration, tensors, example)
         except RuntimeError as error:
             if self.mode != "auto":
                 raise UserError(
