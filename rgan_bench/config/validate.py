@@ -86,6 +86,15 @@ def validate(config: DictConfig) -> Config:
     Raises:
         UserError: one line with key, value and remedy.
     """
+    return checked(typed(config))
+
+
+def typed(config: DictConfig) -> Config:
+    """The first half of `validate`: names and types.
+
+    Raises:
+        UserError: one line with key, value and remedy.
+    """
     config = _copy(_resolved(config), resolve=False)  # ours to change
     for key in LISTS:
         if isinstance(OmegaConf.select(config, key), str):
@@ -112,13 +121,25 @@ def validate(config: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise UserError(explain(error, config)) from error
     assert isinstance(validated, Config)
-    for key, value in leaves(validated):
+    return validated
+
+
+def checked(config: Config) -> Config:
+    """The other half: ranges, and what goes together. Fills in what decides a run's identity.
+
+    Args:
+        config: ours to change.
+
+    Raises:
+        UserError: one line with key, value and remedy.
+    """
+    for key, value in leaves(config):
         complaint = CHECKS[key](value) if key in CHECKS else None
         if complaint:
             raise UserError(f"{key}={shown(value)}: {complaint}")
-    fill_in_weights(validated.loss)
-    check_combinations(validated)
-    return validated
+    fill_in_weights(config.loss)
+    check_combinations(config)
+    return config
 
 
 def fill_in_weights(loss: LossConfig) -> None:

@@ -1,7 +1,7 @@
 """What a run folder answers already, from its result.json alone. Imports no torch: finished cells cost no time."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,14 @@ class Answer:
     unscored: list[int] = field(default_factory=list)
 
 
-def answer(folder: RunFolder, config: Config) -> Answer | None:
-    """None where there is something to do or to look into: training, a score, other images, a result.json in pieces."""
+def answer(
+    folder: RunFolder, config: Config, signature_of: Callable[[Any], str | None] = source_signature
+) -> Answer | None:
+    """None where there is something to do or to look into: training, a score, other images, a result.json in pieces.
+
+    Args:
+        signature_of: data config → as `source_signature` has it, which lists all files each time.
+    """
     result, iteration = folder.read_result(), config.train.iterations
     if result is None:
         return None
@@ -43,7 +49,7 @@ def answer(folder: RunFolder, config: Config) -> Answer | None:
         stands_at = result["iteration"]
         if stands_at < iteration or (stands_at == iteration and result["status"] != "finished"):
             return None
-        signature = source_signature(config.data)
+        signature = signature_of(config.data)
         if signature is not None and result["data"].get("signature", signature) != signature:
             return None
         generators = ("raw", "ema") if config.has_average else ("raw",)
