@@ -90,11 +90,7 @@ def validate(config: DictConfig) -> Config:
 
 
 def typed(config: DictConfig) -> Config:
-    """The first half of `validate`: names and types.
-
-    Raises:
-        UserError: one line with key, value and remedy.
-    """
+    """The first half of `validate`, which raises the same: names and types."""
     config = _copy(_resolved(config), resolve=False)  # ours to change
     for key in LISTS:
         if isinstance(OmegaConf.select(config, key), str):
@@ -125,14 +121,7 @@ def typed(config: DictConfig) -> Config:
 
 
 def checked(config: Config) -> Config:
-    """The other half: ranges, and what goes together. Fills in what decides a run's identity.
-
-    Args:
-        config: ours to change.
-
-    Raises:
-        UserError: one line with key, value and remedy.
-    """
+    """The second half: ranges, and what goes together. Fills in penalties' weights, in place."""
     for key, value in leaves(config):
         complaint = CHECKS[key](value) if key in CHECKS else None
         if complaint:

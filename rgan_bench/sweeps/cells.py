@@ -82,9 +82,14 @@ class Cells:
         config = typed(own)
         if kind not in self.patterns:
             same_groups = self.groups == set(composed.hydra.runtime.choices)
-            able = same_groups and is_pattern(own, config, list(values), overrides)
+            able = same_groups and is_pattern(own, config, list(values), self.keys_set(overrides))
             self.patterns[kind] = Pattern(values, copy.deepcopy(config)) if able else None
         return checked(config)
+
+    def keys_set(self, overrides: Sequence[str]) -> list[str]:
+        """By overrides of values: those that choose a group's option come before all of them."""
+        split = [each.partition("=") for each in overrides]
+        return [key.lstrip("+~") for key, _, value in split if key not in self.groups or value.startswith("{")]
 
     def _plain(self, override: str) -> tuple[str, Any]:
         """Key and value where it sets one key to one value, whatever else there is; else an empty key."""
@@ -100,13 +105,17 @@ class Cells:
         return key, value
 
 
-def is_pattern(composed: DictConfig, config: Config, plain: list[str], overrides: Sequence[str]) -> bool:
-    """Whether the values of plain overrides stand in the config as they are, and decide nothing else in it."""
+def is_pattern(composed: DictConfig, config: Config, plain: list[str], every: list[str]) -> bool:
+    """Whether the values of plain overrides stand in the config as they are, and decide nothing else in it.
+
+    Args:
+        plain: their keys.
+        every: these, and the keys of all others that set values.
+    """
     if "${" in str(OmegaConf.to_container(composed, resolve=False)):
         return False
-    others = [each.partition("=")[0].lstrip("+~") for each in overrides]
     for key in plain:
-        if sum(f"{other}.".startswith(f"{key}.") or f"{key}.".startswith(f"{other}.") for other in others) > 1:
+        if sum(f"{other}.".startswith(f"{key}.") or f"{key}.".startswith(f"{other}.") for other in every) > 1:
             return False
         *groups, last = key.split(".")
         parent = OmegaConf.select(composed, ".".join(groups)) if groups else composed

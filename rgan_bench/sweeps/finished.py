@@ -3,7 +3,7 @@
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,13 @@ from omegaconf import DictConfig
 
 from rgan_bench.config.schema import Config
 from rgan_bench.console import score_label, speak_as, tell
-from rgan_bench.data.signature import source_signature
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.run.outcome import print_outcome
-from rgan_bench.run.standing import Answer, answer
+from rgan_bench.run.standing import Answer, Signatures, answer
 from rgan_bench.sweeps.launchers import is_basic
 from rgan_bench.sweeps.outcomes import STOPPED, Outcome, Sweep, place_of
 
 Cell = tuple[int, Sequence[str]]  # its number, its overrides
-Signature = Callable[[Any], str | None]  # as `source_signature`
 
 
 class Numbers(int):
@@ -75,11 +73,11 @@ class PassingOver(Launcher):
         side by side, between them. Where they run one after another, the others are looked at when it is their turn."""
         plan = self.sweep.read()
         ended, ran = self.sweep.counts()
-        signature_of = remembering(source_signature)
+        signatures: Signatures = {}  # nobody trains in between, so that it is all one moment
         unfinished: list[Cell] = []
         while left:
             number, _ = left[0]
-            found = self.look(number, signature_of)
+            found = self.look(number, signatures)
             if found and self.alone and unfinished:
                 break
             if found:
@@ -95,13 +93,13 @@ class PassingOver(Launcher):
             left.popleft()
         return unfinished
 
-    def look(self, number: int, signature_of: Signature) -> tuple[Answer, RunFolder] | None:
+    def look(self, number: int, signatures: Signatures) -> tuple[Answer, RunFolder] | None:
         config = self.cells[number]
         if config is None:
             return None
         folder = RunFolder.of(config)
         try:
-            known = answer(folder, config, signature_of)
+            known = answer(folder, config, signatures)
         except Exception:  # whatever it is, the cell itself fails by it, and says so
             return None
         return (known, folder) if known else None
@@ -118,19 +116,6 @@ def can_pass_over(config: DictConfig) -> bool:
     job, launcher = config.hydra.job, str(config.hydra.launcher._target_)
     elsewhere = job.chdir or job.env_set or int(os.environ.get("WORLD_SIZE", "1")) > 1  # the last is refused there
     return not elsewhere and re.search(r"basic|joblib|submitit|\.Ray", launcher, re.IGNORECASE) is not None
-
-
-def remembering(signature_of: Signature) -> Signature:
-    """The same, for as long as nobody trains in between: cells have their images in common, which may be many files."""
-    known: dict[tuple[str, str], str | None] = {}
-
-    def remembered(data: Any) -> str | None:
-        key = (data.name, getattr(data, "root", ""))
-        if key not in known:
-            known[key] = signature_of(data)
-        return known[key]
-
-    return remembered
 
 
 def retell(known: Answer, folder: RunFolder, *, brief: bool) -> Outcome:

@@ -69,10 +69,9 @@ class WatchSweep(Callback):
             return
         if len(batch) >= MANY:
             say(f"{len(batch)} cells: looking through them before the first one runs")
-        configs = plan_cells(config, batch)
+        WatchSweep.planned, folders = plan_cells(config, batch)
         cells = [" ".join(what) or "(one cell)" for what in differences(config, batch)]
-        self.open(config, cells, [str(RunFolder.of(each).path) if each else "" for each in configs])
-        WatchSweep.planned = configs
+        self.open(config, cells, folders)
         if config.hydra.sweeper._target_ == BASIC:
             # Not in configs/config.yaml: what that overrides, presets like sweep=lr_search could not choose any more.
             config.hydra.sweeper._target_ = OURS
@@ -138,8 +137,8 @@ def _overrides(config: DictConfig) -> list[Override]:
     return parser.parse_overrides([*parameters, *config.hydra.overrides.task])
 
 
-def plan_cells(config: DictConfig, batch: list[list[str]]) -> list[Config | None]:
-    """The config of each cell; None where it is refused, which is told when its turn comes.
+def plan_cells(config: DictConfig, batch: list[list[str]]) -> tuple[list[Config | None], list[str]]:
+    """The config of each cell, and its run folder; None and empty where it is refused, which is told at its turn.
 
     Cells in one folder train one run. That is meant where they differ in scoring (`fid.*`): the run is trained once,
     and scored as each of them says.
@@ -150,14 +149,17 @@ def plan_cells(config: DictConfig, batch: list[list[str]]) -> list[Config | None
     cells = Cells(config)
     planned: dict[str, list[int]] = {}
     configs: list[Config | None] = []
+    folders: list[str] = []
     for number, overrides in enumerate(watched(batch, "looking through the cells", "cell")):
         try:
             cell = cells.config_of(overrides)
         except UserError:
             configs.append(None)
+            folders.append("")
             continue
-        configs.append(cell)
         folder = str(RunFolder.of(cell).path)
+        configs.append(cell)
+        folders.append(folder)
         for first in planned.setdefault(folder, []):
             other = configs[first]
             assert other is not None  # it has a folder
@@ -176,4 +178,4 @@ def plan_cells(config: DictConfig, batch: list[list[str]]) -> list[Config | None
                 "settings run one sweep each, with output_root=PLACE"
             )
         planned[folder].append(number)
-    return configs
+    return configs, folders
