@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import LISTS, checked, typed
 
-# Whose values decide what else there is, or stand for something else.
+# Keys whose values decide what else there is, or stand for something else.
 NOT_PLAIN = {*LISTS, "arch.name", "data.name"}
 
 
@@ -94,7 +94,8 @@ class Cells:
     def _plain(self, override: str) -> tuple[str, Any]:
         """Key and value where it sets one key to one value, whatever else there is; else an empty key."""
         key = override.partition("=")[0]
-        if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key) or key in NOT_PLAIN or key in self.groups:
+        name = re.fullmatch(r"(?!hydra\.)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", key)
+        if not name or key in NOT_PLAIN or key in self.groups:
             return "", None
         try:
             value = OverridesParser.create().parse_override(override).value()

@@ -100,6 +100,7 @@ class PassingOver(Launcher):
         folder = RunFolder.of(config)
         try:
             known = answer(folder, config, signatures)
+            labelled(known.scores if known else {})
         except Exception:  # whatever it is, the cell itself fails by it, and says so
             return None
         return (known, folder) if known else None
@@ -118,9 +119,17 @@ def can_pass_over(config: DictConfig) -> bool:
     return not elsewhere and re.search(r"basic|joblib|submitit|\.Ray", launcher, re.IGNORECASE) is not None
 
 
+def labelled(scores: dict[str, tuple[dict[str, Any], float]]) -> dict[str, float]:
+    """
+    Args:
+        scores: as an answer has them.
+    """
+    return {score_label(name, protocol): value for name, (protocol, value) in scores.items()}
+
+
 def retell(known: Answer, folder: RunFolder, *, brief: bool) -> Outcome:
     """Prints, and gives as an outcome, what a run answers already."""
-    scores = {score_label(name, protocol): value for name, (protocol, value) in known.scores.items()}
+    scores = labelled(known.scores)
     if known.stands_at > known.iteration:
         shown = "".join(f"; {name} {value:.4g} then" for name, value in scores.items())
         tell(f"{folder.path}: already past {known.iteration:,}, at {known.stands_at:,}{shown}")

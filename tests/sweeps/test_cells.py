@@ -105,7 +105,6 @@ def test_every_option_is_composed_once_for_all_plain_values(
 @pytest.mark.parametrize(
     "cells",
     [
-        (["fid.features=[pixels]"], ["fid.features=[inception,pixels]"]),
         (["fid.features=pixels", "data=demo"], ["fid.features=inception", "data=demo"]),
         (["loss.penalty=r1"], ["loss.penalty=[r1,lecam]"]),
         (["output_root=${device}", "device=cpu"], ["output_root=${device}", "device=cuda"]),
@@ -118,9 +117,7 @@ def test_every_option_is_composed_once_for_all_plain_values(
         (["seed=1"], ["seed=???"]),
         (["seed=1"], ["seed=x"]),
         (["optim.lr=-1"], ["optim.lr=1"]),
-        (["optim.betas=[0.5,0.9]"], ["optim.betas=0.5"]),
         (["train.batch_size=8", "devices=2"], ["train.batch_size=9", "devices=2"]),
-        (["sede=1"], ["sede=2"]),
         (["~ema.half_life", "seed=1"], ["~ema.half_life", "seed=2"]),
     ],
 )
@@ -172,7 +169,7 @@ def test_a_mixed_sweep_is_as_if_each_cell_had_its_job(rgan_train: Callable, monk
     assert lines["passed over"] == lines["all launched"]
     told = [outcome.status for outcome in outcomes["passed over"]]
     assert told == ["refused", "already finished", "refused", "finished"]
-    assert launched == dict.fromkeys(ways, [0, 2, 3]) | {"all launched": [0, 1, 2, 3]}
+    assert launched == {way: [0, 2, 3] if way != "all launched" else [0, 1, 2, 3] for way in ways}
 
 
 def test_cells_after_a_stop_get_no_job_and_unfinished_ones_keep_their_numbers(
