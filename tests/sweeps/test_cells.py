@@ -93,11 +93,12 @@ def test_every_option_is_composed_once_for_all_plain_values(
     wrong = []
     for loss, parts in zip(losses, itertools.cycle(others), strict=False):
         fixed = [f"loss={loss}", *parts]
-        said(composer.ours, [*fixed, *first])
+        before = said(composer.ours, [*fixed, *first])
         wanted = said(composer.hydra, [*fixed, *second])
         with monkeypatch.context() as patch:
             patch.setattr(type(composer.loader), "load_sweep_config", None)  # Hydra is not asked again
             assert said(composer.ours, [*fixed, *second]) == wanted
+            assert said(composer.ours, [*fixed, *first]) == before
         wrong += [wanted] if isinstance(wanted, tuple) else []
     assert len(wrong) < 3, wrong
 
@@ -110,10 +111,10 @@ def test_every_option_is_composed_once_for_all_plain_values(
         (["output_root=${device}", "device=cpu"], ["output_root=${device}", "device=cuda"]),
         (["device=cpu", "output_root=here"], ["device=cpu", "output_root=${device}"]),
         (["schedule.lr={to:0.1,end:9}", "schedule.lr.to=1"], ["schedule.lr={to:0.1,end:8}", "schedule.lr.to=2"]),
-        (["loss={penalty:r1}", "loss.penalty=gp"], ["loss={penalty:lp}", "loss.penalty=gp"]),
+        (["loss.penalty=gp", "loss={penalty:r1}"], ["loss.penalty=lp", "loss={penalty:r1}"]),
         (["schedule.lr.end=9", "++schedule.lr.end=7"], ["schedule.lr.end=8", "++schedule.lr.end=7"]),
         (["experiment=table2_no_bn", "seed=1"], ["experiment=table2_tanh", "seed=2"]),
-        (["data=demo", "data.name=demo"], ["data=demo", "data.name=shapes"]),
+        (["data=demo", "data.name=demo"], ["data=demo", "data.name=cifar10"]),
         (["seed=1"], ["seed=???"]),
         (["seed=1"], ["seed=x"]),
         (["optim.lr=-1"], ["optim.lr=1"]),
@@ -199,6 +200,7 @@ def test_cells_after_a_stop_get_no_job_and_unfinished_ones_keep_their_numbers(
     assert launched == [(2, "seed=2"), (4, "seed=4"), (5, "seed=5")]
     overrides = [[job.overrides for job in jobs] for jobs in returned]
     assert overrides == [[["seed=2"], None, ["seed=4"]], [["seed=5"], None], [None]]
+    (tmp_path / "cell_0000.json").touch()  # after a power cut
     recorded = {number: (outcome.status, outcome.overrides) for number, outcome in sweep.recorded().items()}
     done = "already finished"
     assert recorded == {3: (done, "seed=3"), 6: (done, "seed=6"), 7: ("not started", "seed=7")}
