@@ -106,6 +106,7 @@ class WatchSweep(Callback):
         return sweep
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        WatchSweep.planned = None
         self.holding.close()
 
 
