@@ -56,9 +56,10 @@ class ImageDataset:
         return f"{len(self):,} images {self.image_size}×{self.image_size}"
 
     def to(self, device: torch.device) -> Self:
-        # On a GPU channels last, as networks want their batches: one kernel fewer for each.
-        layout = torch.channels_last if device.type == "cuda" else torch.preserve_format
-        return replace(self, images=self.images.to(device, memory_format=layout))
+        images = self.images
+        if device.type == "cuda":  # channels last, as networks want their batches; on the host, for room on the device
+            images = images.contiguous(memory_format=torch.channels_last)
+        return replace(self, images=images.to(device))
 
     def batch(self, indices: Tensor, memory_format: torch.memory_format = torch.channels_last) -> Tensor:
         """The images at these indices, float32 [B, 3, H, W] in [−1, 1], gathered and normalised where they lie.
