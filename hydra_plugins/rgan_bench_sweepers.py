@@ -1,7 +1,7 @@
 """Hydra finds sweepers in the namespace package hydra_plugins alone, and imports all of it at each start: so these stay
 thin. What they do lies in `rgan_bench.sweeps`; their settings in `configs/hydra/sweeper`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -11,7 +11,26 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
-class RandomSweeper(BasicSweeper):
+class CellSweeper(BasicSweeper):
+    """Hydra's own, where `WatchSweep` has composed all cells and knows them: which need not be done once more, and
+    those that are finished are not launched."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from rgan_bench.sweeps.finished import PassingOver, can_pass_over
+        from rgan_bench.sweeps.plan import WatchSweep
+
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.planned = WatchSweep.planned
+        if self.planned is not None and can_pass_over(config):
+            assert self.launcher is not None  # since setup
+            self.launcher = PassingOver(self.launcher, config, self.planned)
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        if self.planned is None:
+            super().validate_batch_is_legal(batch)
+
+
+class RandomSweeper(CellSweeper):
     """hydra/sweeper=random: values drawn beforehand, so that all cells are known before the first one runs."""
 
     def __init__(self, n_trials: int, seed: int, max_batch_size: int | None, params: dict[str, str] | None) -> None:

@@ -4,8 +4,8 @@ import contextlib
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -14,6 +14,8 @@ RANK_DEFICIENT = f"{BIASED}; the kernel distance beside it is not"
 PLAIN_INTERVAL = 10.0  # seconds between progress lines where there is no bar
 ANNOUNCED = 3.0  # seconds: what takes longer is said before, where there is no bar
 COLUMNS = 80  # where nobody tells how many there are
+
+Thing = TypeVar("Thing")
 
 _speaker = ""  # whose lines these are, where several runs write into one log
 _silent = False
@@ -90,6 +92,16 @@ def counted(batches: Iterable[Any], total: int, title: str) -> Iterator[Any]:
             if not announced and seconds > ANNOUNCED and not draws_bars():
                 say(f"{title}: {total:,} images, about {duration(seconds)}")
             announced = True
+
+
+def watched(things: Sequence[Thing], title: str, unit: str) -> Iterator[Thing]:
+    """Passes things through, with a bar while it lasts; where there is none, with a line now and then."""
+    last = time.perf_counter()
+    for number, thing in enumerate(new_bar(iterable=things, desc=title, unit=unit, leave=False)):
+        if not draws_bars() and time.perf_counter() - last >= PLAIN_INTERVAL:
+            last = time.perf_counter()
+            say(f"{title}: {number:,} of {len(things):,}")
+        yield thing
 
 
 class Progress:

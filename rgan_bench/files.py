@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, previous: Path | None = None) -> None:
+def write_atomically(
+    path: Path, write: Callable[[BinaryIO], object], *, previous: Path | None = None, lasting: bool = True
+) -> None:
     """Has `write` fill a temporary file beside `path`, flushes it to the disk, and renames it to `path`.
 
     Args:
         previous: what a file that is already at `path` is renamed to, once the new one is whole.
+        lasting: else it is not flushed, which takes some milliseconds, and a power cut may leave an empty file: for
+            what is worth nothing afterwards.
 
     Raises:
         OSError: no space, no permission; `path` is then as it was, and no temporary file is left.
@@ -26,14 +30,16 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, previou
     try:
         with temporary.open("wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         if previous is not None and path.exists():
             path.replace(previous)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _flush_folder(path.parent)
+    if lasting:
+        _flush_folder(path.parent)
 
 
 def link_atomically(path: Path, content: Path) -> None:
@@ -59,8 +65,8 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name[:60]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
-def write_text_atomically(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write(text.encode()))
+def write_text_atomically(path: Path, text: str, *, lasting: bool = True) -> None:
+    write_atomically(path, lambda file: file.write(text.encode()), lasting=lasting)
 
 
 def append_whole(path: Path, content: bytes) -> None:

@@ -31,7 +31,7 @@ def loop(overrides: list[str], images: Any, device: Any) -> Iterator[Any]:
 
     config = composed(overrides)
     accelerator = Accelerator(config.accelerate, device)
-    state = TrainState.new(config, device, plain=accelerator.plain)
+    state = TrainState.new(config, device, **accelerator.of_state)
     return train(state, ImageDataset.from_images("noise", "noise", images).to(device), config, accelerator)
 
 

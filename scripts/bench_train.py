@@ -122,7 +122,7 @@ def ours(config: Any, images: Any, device: Any, mode: str, layout: str = LAYOUTS
     from rgan_bench.training.state import TrainState
 
     accelerator = Accelerator(mode, device, lambda text: print(text, file=sys.stderr))
-    state = TrainState.new(config, device, plain=accelerator.plain)
+    state = TrainState.new(config, device, **accelerator.of_state)
     if layout == "contiguous":
         state.memory_format = torch.contiguous_format
         for network in (*state.generators().values(), state.discriminator):

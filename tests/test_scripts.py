@@ -1,8 +1,10 @@
 """The benchmark scripts run and print what they promise. What they measure is not looked at: a test times nothing."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,41 @@ def test_simulate_search() -> None:
     rows = run("scripts.simulate_search", "--searches", "2").splitlines()
     assert len({row.count("|") for row in rows}) == 1
     assert len(rows) == 2 + 2 * (4 + 5 + 6)
+
+
+@pytest.fixture
+def mps(tmp_path: Path) -> Callable[..., tuple[int, str]]:
+    """scripts/mps.sh beside an nvidia-cuda-mps-control that keeps in files whether it runs, and for whom."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+        done = subprocess.run(
+            [ROOT / "scripts" / "mps.sh", *arguments], capture_output=True, text=True, env=environment, timeout=60
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    assert "there is no nvidia-cuda-mps-control, which comes with" in run("start")[1]
+    control = tmp_path / "nvidia-cuda-mps-control"
+    control.write_text(
+        f"#!/bin/sh\ncd {tmp_path}\n"
+        "[ $# -eq 1 ] && { touch control; exit; }\n"
+        "[ -e control ] || { echo Cannot find MPS control daemon process; exit 1; }\n"
+        "read asked\n"
+        "case $asked in get_server_list) echo 12 ;; 'get_client_list 12') cat clients ;; quit) rm control ;; esac\n"
+    )
+    control.chmod(0o755)
+    return run
+
+
+def test_mps_is_started_asked_and_stopped_but_not_under_runs(mps: Callable, tmp_path: Path) -> None:
+    (tmp_path / "clients").touch()
+    assert mps("status") == (1, "NVIDIA MPS does not run (/tmp/nvidia-mps)\n")
+    assert mps("stop")[0] == 2
+    assert mps("start") == (0, "NVIDIA MPS runs (/tmp/nvidia-mps)\n")
+    assert mps("start") == (0, "NVIDIA MPS runs already (/tmp/nvidia-mps)\n")
+    (tmp_path / "clients").write_text("7\n8\n")
+    assert "processes that use it: 7 8\n" in mps("status")[1]
+    assert mps("stop")[1].startswith("mps.sh: error: processes 7 8 use NVIDIA MPS; stop them first")
+    (tmp_path / "clients").write_text("")
+    assert mps("stop") == (0, "NVIDIA MPS is stopped\n")
+    assert mps("nonsense") == (2, "mps.sh: error: nonsense: start, stop or status?\n")

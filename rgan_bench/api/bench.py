@@ -34,10 +34,12 @@ class Bench:
             resolve_device,
             set_numerics,
         )
+        from rgan_bench.training.slots import slot
 
         interrupts_raise()
         self.options, self.strict = options, strict
-        self.device = resolve_device(options.device)
+        with slot(options.device):  # of auto, the GPU with the fewest runs on it
+            self.device = resolve_device(options.device)
         set_numerics(deterministic=False)
         if self.device.type == "cpu":
             keep_freed_memory()

@@ -86,12 +86,15 @@ class Maker:
         if "torch" not in sys.modules:
             tell("loading PyTorch")
         from rgan_bench.training.devices import resolve_device  # torch: only once the arguments are right
+        from rgan_bench.training.slots import slot
 
         interrupts_raise()
         self.arguments = arguments
         self.seed = arguments.seed or 0
         self.steps = arguments.steps or STEPS
-        self.device = resolve_device("cpu" if arguments.export else arguments.device)
+        device = "cpu" if arguments.export else arguments.device
+        with slot(device):  # of auto, the GPU with the fewest runs on it
+            self.device = resolve_device(device)
 
     def make(self, job: Job) -> None:
         """

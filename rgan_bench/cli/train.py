@@ -27,17 +27,17 @@ from rgan_bench.api.compose import (
 from rgan_bench.cli.arguments import VERSION, for_hydra
 from rgan_bench.cli.hydra_help import let_lazy_help_pass
 from rgan_bench.config.validate import config_dir, validate
-from rgan_bench.console import say, score_label, speak_as, tell
+from rgan_bench.console import say, speak_as
 from rgan_bench.errors import UserError, full_errors_wanted, one_line, show, shown_as_one_line
 from rgan_bench.locks import Busy
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.run.objective import objective, value_of
-from rgan_bench.run.outcome import print_outcome
-from rgan_bench.run.standing import Answer, answer, refuse_the_past
+from rgan_bench.run.standing import answer, refuse_the_past
 from rgan_bench.run.stops import interrupts_raise
 from rgan_bench.streams import prepare_streams
+from rgan_bench.sweeps.finished import retell
 from rgan_bench.sweeps.launchers import is_basic, leave_the_job, stops_together
-from rgan_bench.sweeps.outcomes import Outcome, Sweep, exit_status, outcome_of, print_sweep
+from rgan_bench.sweeps.outcomes import STOPPED, Outcome, Sweep, exit_status, outcome_of, print_sweep
 from rgan_bench.sweeps.plan import WatchSweep
 
 EXIT_DIVERGED = 3
@@ -109,7 +109,7 @@ def run_cell(composed: DictConfig) -> float | None:
     sweep, number, overrides = Sweep(Path(settings.sweep.dir)), settings.job.num, list(settings.overrides.task)
     launcher = settings.launcher._target_
     if sweep.stopped.exists():
-        outcome = Outcome("not started", reason="the sweep was stopped")
+        outcome = Outcome("not started", reason=STOPPED)
     else:
         print(f"\n{sweep.where_it_stands(number, overrides)}", flush=True)
         sweep.begin(number, sweep.told(number, overrides))
@@ -199,22 +199,3 @@ def run(composed: DictConfig, *, full: bool, brief: bool = False, wait: bool = F
         say(f"rgan-train: {reason}; the same command scores again")
         return outcome_of(result, folder.path, "not scored", reason=reason, exit_status=EXIT_NOT_SCORED)
     return outcome_of(result, folder.path)
-
-
-def retell(known: Answer, folder: RunFolder, *, brief: bool) -> Outcome:
-    """Prints, and gives as an outcome, what a run answers already."""
-    scores = {score_label(name, protocol): value for name, (protocol, value) in known.scores.items()}
-    if known.stands_at > known.iteration:
-        shown = "".join(f"; {name} {value:.4g} then" for name, value in scores.items())
-        tell(f"{folder.path}: already past {known.iteration:,}, at {known.stands_at:,}{shown}")
-    else:
-        tell(f"{folder.path}: already finished at {known.iteration:,}; more train.iterations would train on")
-        if not brief:
-            print_outcome(known.result, folder)
-    if known.unscored and not brief:
-        missing = ", ".join(f"{iteration:,}" for iteration in known.unscored[:3]) + ", …" * (len(known.unscored) > 3)
-        tell(
-            f"fid.every: on the way it was not scored at {missing}, and will not be now; rgan-fid {folder.path} --all "
-            "scores the checkpoints that are kept"
-        )
-    return Outcome("already finished", str(folder.path), known.iteration, scores)

@@ -230,6 +230,11 @@ def check_devices(config: Config, devices: int | None = None) -> None:
         raise UserError(
             f"device={config.device}: is one device, and devices={devices}; set device=cuda, or leave it out"
         )
+    if devices > 1 and config.cells_per_gpu is not None:
+        raise UserError(
+            f"cells_per_gpu={config.cells_per_gpu}: with devices={devices} each rank has the GPU of its number, and "
+            "waits for no other run; leave it out"
+        )
     if config.train.batch_size % devices:
         raise UserError(
             f"train.batch_size={config.train.batch_size}: cannot be shared out evenly among devices={devices}; "

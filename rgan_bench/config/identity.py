@@ -39,7 +39,7 @@ NEUTRAL: dict[str, tuple[Any, str]] = {
 WITHOUT_EFFECT = (
     *("loss.name", "data.on_corrupt", "train.iterations", "train.log_every", "train.sample_every"),
     *("train.checkpoint_every", "train.keep", "train.on_divergence", "fid.*", "limits.*"),
-    *("deterministic", "accelerate", "seed", "device", "devices", "output_root", "plugins", "logger"),
+    *("deterministic", "accelerate", "seed", "device", "devices", "cells_per_gpu", "output_root", "plugins", "logger"),
 )
 
 

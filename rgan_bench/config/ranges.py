@@ -182,6 +182,7 @@ CHECKS: dict[str, Check] = {
     "seed": at_least(0),
     "device": device_name,
     "devices": at_least(1),
+    "cells_per_gpu": lambda value: None if value is None or value >= 1 else "must be at least 1, or null for no limit",
     "accelerate": one_of("auto", "none", "graphs", "compile"),
     "precision": one_of(*PRECISIONS),
     "logger": some_loggers,

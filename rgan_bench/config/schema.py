@@ -141,6 +141,7 @@ class Config:
     seed: int = MISSING
     device: str = MISSING
     devices: int = MISSING
+    cells_per_gpu: int | None = MISSING
     output_root: str = MISSING
 
     @property

@@ -86,6 +86,11 @@ def validate(config: DictConfig) -> Config:
     Raises:
         UserError: one line with key, value and remedy.
     """
+    return checked(typed(config))
+
+
+def typed(config: DictConfig) -> Config:
+    """The first half of `validate`, which raises the same: names and types."""
     config = _copy(_resolved(config), resolve=False)  # ours to change
     for key in LISTS:
         if isinstance(OmegaConf.select(config, key), str):
@@ -112,13 +117,18 @@ def validate(config: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise UserError(explain(error, config)) from error
     assert isinstance(validated, Config)
-    for key, value in leaves(validated):
+    return validated
+
+
+def checked(config: Config) -> Config:
+    """The second half: ranges, and what goes together. Fills in penalties' weights, in place."""
+    for key, value in leaves(config):
         complaint = CHECKS[key](value) if key in CHECKS else None
         if complaint:
             raise UserError(f"{key}={shown(value)}: {complaint}")
-    fill_in_weights(validated.loss)
-    check_combinations(validated)
-    return validated
+    fill_in_weights(config.loss)
+    check_combinations(config)
+    return config
 
 
 def fill_in_weights(loss: LossConfig) -> None:

@@ -56,7 +56,10 @@ class ImageDataset:
         return f"{len(self):,} images {self.image_size}×{self.image_size}"
 
     def to(self, device: torch.device) -> Self:
-        return replace(self, images=self.images.to(device))
+        images = self.images
+        if device.type == "cuda":  # channels last, as networks want their batches; on the host, for room on the device
+            images = images.contiguous(memory_format=torch.channels_last)
+        return replace(self, images=images.to(device))
 
     def batch(self, indices: Tensor, memory_format: torch.memory_format = torch.channels_last) -> Tensor:
         """The images at these indices, float32 [B, 3, H, W] in [−1, 1], gathered and normalised where they lie.
@@ -65,10 +68,14 @@ class ImageDataset:
             indices: int64 [B]; with `mirrored`, N + i is image i mirrored.
         """
         indices = indices.to(self.images.device)
-        chosen = self.images[indices % len(self)] if self.mirrored else self.images[indices]
+        within = indices % len(self) if self.mirrored else indices
+        if self.images.is_contiguous():
+            chosen = self.images[within]
+        else:  # channels last, and so is what is chosen
+            chosen = self.images.permute(0, 2, 3, 1)[within].permute(0, 3, 1, 2)
         if self.mirrored:
             chosen = torch.where((indices >= len(self))[:, None, None, None], chosen.flip(-1), chosen)
-        return (chosen.float() / 127.5 - 1).contiguous(memory_format=memory_format)
+        return (chosen / 127.5).sub_(1).contiguous(memory_format=memory_format)
 
 
 def check_room(count: int, size: int, limits: LimitsConfig, what: str) -> None:

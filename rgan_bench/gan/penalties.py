@@ -143,6 +143,11 @@ class Penalties:
         normal = ("real", "fake") if any("noise" in one.needs for one in self.each) else ()
         return ("near",) * ("near" in self.points) + normal
 
+    @property
+    def passes(self) -> int:
+        """Of the discriminator, that its points take for themselves."""
+        return len(self.points - {"real", "fake"})
+
     def weighing(self, weight: Weight | None) -> "Penalties":
         """With another weight of the one penalty that there is. None: as they are."""
         if weight is None:

@@ -1,9 +1,10 @@
 """One discriminator step and one generator step. Randomness comes in as an argument; nothing is printed or saved.
 
-Real and fake go through the discriminator in separate passes: with batch norm in it that decides the statistics, with
-spectral norm the number of power iterations.
+Real and fake go through the discriminator as in separate passes: with batch norm in it that decides the statistics,
+with spectral norm the number of power iterations.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -12,8 +13,28 @@ from torch.nn.utils import get_total_norm
 
 from rgan_bench import ranks
 from rgan_bench.gan.losses import Loss
+from rgan_bench.gan.networks.fewer import logits_of
 
-Metrics = dict[str, Tensor]
+
+class Metrics(Mapping[str, Tensor]):
+    """Scalars of an iteration by their names, each computed when it is looked at: most never are. To be looked at
+    before the next iteration, which overwrites what they are computed from."""
+
+    def __init__(self, found: Mapping[str, Callable[[], Tensor]]) -> None:
+        self.found = found
+
+    def __getitem__(self, name: str) -> Tensor:
+        with torch.no_grad():
+            return self.found[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __or__(self, other: "Metrics") -> "Metrics":
+        return Metrics({**self.found, **other.found})
 
 
 def discriminator_step(
@@ -30,25 +51,30 @@ def discriminator_step(
     with torch.no_grad():
         fake = pack(state.generator(z), state.discriminator.pac)
     real, fake = loss.penalty.watch(real, fake)
-    real_logits, fake_logits = state.discriminator(real), state.discriminator(fake)
+    real_logits, fake_logits = logits_of(state.discriminator, real, fake, more=loss.penalty.passes)
     logits = {"real": real_logits, "fake": fake_logits}
     real_logits, fake_logits = map(ranks.everywhere, (real_logits, fake_logits))
     value = loss.discriminator(real_logits, fake_logits)
     penalty = loss.penalty(state.discriminator, real, fake, u, logits=logits, noise=noise, memory=state.memory)
-    penalised = value + penalty
+    penalised = value + penalty if loss.penalty.each else value
     state.discriminator_optimizer.zero_grad(set_to_none=True)
     # Images that the penalty watches need no gradient of the whole.
     watched = real.requires_grad or fake.requires_grad
     penalised.backward(inputs=list(state.discriminator.parameters()) if watched else None)
     ranks.add_gradients(state.discriminator.parameters())
     state.discriminator_optimizer.step()
-    return {
-        "loss/discriminator": value.detach(),
-        "loss/penalty": (penalised - value).detach(),
-        "logits/real": real_logits.detach().mean(),
-        "logits/fake": fake_logits.detach().mean(),
-        "gradient_norm/discriminator": gradient_norm(state.discriminator),
-    }
+    value, penalised, real_logits, fake_logits = (
+        each.detach() for each in (value, penalised, real_logits, fake_logits)
+    )
+    return Metrics(
+        {
+            "loss/discriminator": lambda: value,
+            "loss/penalty": lambda: penalised - value,
+            "logits/real": lambda: real_logits.mean(),
+            "logits/fake": lambda: fake_logits.mean(),
+            "gradient_norm/discriminator": lambda: gradient_norm(state.discriminator),
+        }
+    )
 
 
 def generator_step(state: Any, loss: Loss, real: Tensor | None, z: Tensor) -> Metrics:
@@ -59,7 +85,8 @@ def generator_step(state: Any, loss: Loss, real: Tensor | None, z: Tensor) -> Me
         z: fresh latents [B·pac, latent_dim].
     """
     # Fakes first, as in the author's script: each pass is a power iteration of the spectral norm, so that order counts.
-    fake_logits = state.discriminator(pack(state.generator(z), state.discriminator.pac))
+    fake = pack(state.generator(z), state.discriminator.pac)
+    (fake_logits,) = logits_of(state.discriminator, fake, more=real is not None)
     with torch.no_grad():  # the generator does not reach the logits of reals: no graph is needed
         real_logits = None if real is None else state.discriminator(real)
     if real_logits is not None:
@@ -69,7 +96,8 @@ def generator_step(state: Any, loss: Loss, real: Tensor | None, z: Tensor) -> Me
     value.backward(inputs=list(state.generator.parameters()))  # spares the discriminator's weight gradients
     ranks.add_gradients(state.generator.parameters())
     state.generator_optimizer.step()
-    return {"loss/generator": value.detach(), "gradient_norm/generator": gradient_norm(state.generator)}
+    value = value.detach()
+    return Metrics({"loss/generator": lambda: value, "gradient_norm/generator": lambda: gradient_norm(state.generator)})
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ from rgan_bench.run.parts import Parts
 from rgan_bench.run.stops import Stopped, StopSignals
 from rgan_bench.run.timetable import Timetable
 from rgan_bench.training.loop import train
+from rgan_bench.training.slots import slot
 from rgan_bench.training.state import TrainState
 
 ENDED = 1000  # no signal has this number: the run has ended by itself
@@ -128,7 +129,7 @@ def agree(stop: StopSignals, *, ended: bool = False) -> int:
 def follow(config: Config) -> None:
     """The life of a run on another rank than 0: it computes, and writes and prints nothing. A rank that is lost ends it
     without a word, which rank 0 has for all."""
-    with crew(config), silent():
+    with crew(config), silent(), slot(config.device):
         ranks.from_first(None)  # rank 0 has downloaded what there is to download
         parts = Parts.of(config)
         content = torch.load(io.BytesIO(ranks.from_first(None)), map_location="cpu", weights_only=True)

@@ -33,6 +33,7 @@ from rgan_bench.run.timetable import Timetable
 from rgan_bench.run.tolerated import Tolerated
 from rgan_bench.training.loop import train
 from rgan_bench.training.schedules import curves_of
+from rgan_bench.training.slots import slot
 
 
 def run_experiment(
@@ -53,7 +54,7 @@ def run_experiment(
         UserError: something is wrong with the input. A folder that did not exist is then not made.
         Busy: another process trains this run, and `wait` is not set.
     """
-    with crew(config):
+    with crew(config), slot(config.device, config.cells_per_gpu, say):
         return _live(config, hydra_files, command, wait)
 
 

@@ -50,7 +50,7 @@ class Parts:
         data = data.to(device)
         scorer = make_scorer(config.fid, data, device, say) if config.fid.every else None
         accelerator = Accelerator(config.accelerate, device, say)
-        state = TrainState.new(config, device, plain=accelerator.plain)
+        state = TrainState.new(config, device, **accelerator.of_state)
         return cls(device, data, scorer, accelerator, state)
 
 

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from rgan_bench.errors import UserError
 from rgan_bench.files import digest
 from rgan_bench.run.folder import RunFolder
 from rgan_bench.scoring.protocol import INCEPTION_WEIGHTS, metrics_of
+
+Signatures = dict[tuple[str, str], str | None]  # data set and root → as `source_signature` has it
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,13 @@ class Answer:
     unscored: list[int] = field(default_factory=list)
 
 
-def answer(folder: RunFolder, config: Config) -> Answer | None:
-    """None where there is something to do or to look into: training, a score, other images, a result.json in pieces."""
+def answer(folder: RunFolder, config: Config, signatures: Signatures | None = None) -> Answer | None:
+    """None where there is something to do or to look into: training, a score, other images, a result.json in pieces.
+
+    Args:
+        signatures: those that were looked up a moment ago, for other runs, to which this one's is added: the images may
+            be many files.
+    """
     result, iteration = folder.read_result(), config.train.iterations
     if result is None:
         return None
@@ -43,7 +51,7 @@ def answer(folder: RunFolder, config: Config) -> Answer | None:
         stands_at = result["iteration"]
         if stands_at < iteration or (stands_at == iteration and result["status"] != "finished"):
             return None
-        signature = source_signature(config.data)
+        signature = _signature(config.data, {} if signatures is None else signatures)
         if signature is not None and result["data"].get("signature", signature) != signature:
             return None
         generators = ("raw", "ema") if config.has_average else ("raw",)
@@ -78,6 +86,13 @@ def has_come_further(folder: RunFolder, reached: int, asked: int) -> str:
         f"{start}there is no checkpoint of then; ask for {reached} or more, or train that run anew elsewhere with "
         "output_root=PLACE"
     )
+
+
+def _signature(data: Any, known: Signatures) -> str | None:
+    images = (data.name, getattr(data, "root", ""))
+    if images not in known:
+        known[images] = source_signature(data)
+    return known[images]
 
 
 def _unscored(result: dict[str, Any], config: Config, scores: dict[str, tuple[dict[str, Any], float]]) -> list[int]:
@@ -147,5 +162,16 @@ def _weights(features: str, fid: FidConfig) -> tuple[str, ...]:
     readers = [name for name in fid.features if register.attributes("extractor", name).get("mark")]
     if fid.weights is None or features not in readers:
         return (own,)
-    given = digest(Path(fid.weights))
+    given = _digest(Path(fid.weights))
     return (given,) if len(readers) == 1 else (given, own)  # of several, it is for the one that it fits
+
+
+def _digest(path: Path) -> str:
+    """Read once while the file stays the same: it is asked for with every score of every run, and may be large."""
+    status = path.stat()
+    return _digest_as_of(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@cache
+def _digest_as_of(path: Path, *state: int) -> str:
+    return digest(path)

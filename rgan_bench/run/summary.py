@@ -1,5 +1,7 @@
 """A run in words, before it starts."""
 
+import torch
+
 from rgan_bench import ranks
 from rgan_bench.config.combinations import as_list
 from rgan_bench.config.schema import Config
@@ -36,8 +38,17 @@ def introduction(config: Config, parts: Parts, folder: RunFolder) -> list[tuple[
         ("networks", networks),
         ("loss", f"{loss.name}: {in_words}{penalty}"),
         ("optimizer", f"{adam}, batch {train.batch_size}"),
-        ("device", device_title(device) + f", on {world.count} devices" * (world.count > 1) + precision),
+        (
+            "device",
+            device_title(device) + which_one(device) + f", on {world.count} devices" * (world.count > 1) + precision,
+        ),
         ("run folder", str(folder.path)),
         ("disk", Space.of(config, state).describe()),
         ("training", training),
     ]
+
+
+def which_one(device: torch.device) -> str:
+    """Of several GPUs."""
+    several = device.type == "cuda" and torch.cuda.device_count() > 1
+    return f", cuda:{torch.cuda.current_device()} of {torch.cuda.device_count()}" if several else ""

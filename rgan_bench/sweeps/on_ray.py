@@ -41,7 +41,8 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
     if settings.remote.get("num_gpus") is None:
         settings.remote["num_gpus"] = int(ray.cluster_resources().get("GPU", 0) > 0)
     tasks: dict[Any, int] = {}
-    for number, overrides in enumerate(job_overrides, initial_job_idx):
+    for place, overrides in enumerate(job_overrides):
+        number = initial_job_idx + place
         cell = launcher.hydra_context.config_loader.load_sweep_config(launcher.config, list(overrides))
         with open_dict(cell):
             cell.hydra.job.id, cell.hydra.job.num = f"job_id_for_{number}", number

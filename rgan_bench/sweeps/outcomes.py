@@ -1,5 +1,6 @@
 """Where a sweep stands, and what became of its cells. What they have to tell each other lies in files in its folder."""
 
+import contextlib
 import json
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from rgan_bench.console import duration, score_label
 from rgan_bench.files import write_text_atomically
 
 GOOD = ("finished", "already finished")
+STOPPED = "the sweep was stopped"
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,10 @@ class Sweep:
 
     def extend(self, cells: list[str], total: int) -> None:
         """The next cells of a search that will have so many in all."""
-        plan = self._read()
+        plan = self.read()
         self._write({**plan, "cells": [*plan["cells"], *cells], "total": total})
 
-    def _read(self) -> dict[str, Any]:
+    def read(self) -> dict[str, Any]:
         plan: dict[str, Any] = json.loads(self.plan.read_text())
         return plan
 
@@ -69,7 +71,7 @@ class Sweep:
         write_text_atomically(self.plan, json.dumps(plan, indent=2) + "\n")
 
     def cells(self) -> list[str]:
-        cells: list[str] = self._read()["cells"]
+        cells: list[str] = self.read()["cells"]
         return cells
 
     def told(self, number: int, overrides: Sequence[str]) -> str:
@@ -78,13 +80,13 @@ class Sweep:
         Args:
             overrides: all that it has.
         """
-        plan = self._read()
+        plan = self.read()
         if number < len(plan["cells"]):
             return str(plan["cells"][number])
         return " ".join(each for each in overrides if each not in plan.get("fixed", ())) or "(one cell)"
 
     def folders(self) -> list[str]:
-        folders: list[str] = self._read()["folders"]
+        folders: list[str] = self.read()["folders"]
         return folders
 
     def shares_its_run(self, number: int) -> bool:
@@ -98,13 +100,21 @@ class Sweep:
         folder = dict(enumerate(self.folders())).get(number, "")
         self.record(Outcome("running", folder, number=number, overrides=cell))
 
-    def record(self, outcome: Outcome) -> None:
+    def record(self, outcome: Outcome, *, lasting: bool = True) -> None:
+        """
+        Args:
+            lasting: as `write_atomically` has it.
+        """
         path = self.folder / f"cell_{outcome.number:04d}.json"
-        write_text_atomically(path, json.dumps(asdict(outcome), indent=2) + "\n")
+        write_text_atomically(path, json.dumps(asdict(outcome), indent=2) + "\n", lasting=lasting)
 
     def recorded(self) -> dict[int, Outcome]:
-        found = [Outcome(**json.loads(path.read_text())) for path in self.folder.glob("cell_*.json")]
-        return {outcome.number: outcome for outcome in found}
+        found = {}
+        for path in self.folder.glob("cell_*.json"):
+            with contextlib.suppress(ValueError):  # empty, after a power cut
+                outcome = Outcome(**json.loads(path.read_text()))
+                found[outcome.number] = outcome
+        return found
 
     def outcomes(self) -> list[Outcome]:
         """Of all cells, in order, once none runs any more; those that did not come so far are not started."""
@@ -122,17 +132,29 @@ class Sweep:
     def where_it_stands(self, number: int, overrides: Sequence[str]) -> str:
         """ "cell 3 of 20 (about 12 min left): loss=sgan optim.lr=1e-4"; of a search "trial 3 of 20", or "trial 3" where
         nobody knows how many there will be."""
-        plan = self._read()
-        kind, total = ("trial", plan["total"]) if "fixed" in plan else ("cell", len(plan["cells"]))
-        if total is None:
-            return f"{kind} {number + 1}: {self.told(number, overrides)}"
+        return place_of(number, self.read(), self.told(number, overrides), *self.counts())
+
+    def counts(self) -> tuple[int, int]:
+        """How many cells have ended, and how many of them had something to do."""
         ended = [outcome for outcome in self.recorded().values() if outcome.status != "running"]
-        ran = sum(outcome.status != "already finished" for outcome in ended)
-        left = ""
-        if ran:
-            seconds = (time.time() - plan["started"]) / ran * (total - len(ended))
-            left = f" (about {duration(seconds)} left)"
-        return f"{kind} {number + 1} of {total}{left}: {self.told(number, overrides)}"
+        return len(ended), sum(outcome.status != "already finished" for outcome in ended)
+
+
+def place_of(number: int, plan: dict[str, Any], cell: str, ended: int, ran: int) -> str:
+    """
+    Args:
+        plan: of the sweep.
+        cell: what it differs in.
+        ended, ran: as `Sweep.counts` has them.
+    """
+    kind, total = ("trial", plan["total"]) if "fixed" in plan else ("cell", len(plan["cells"]))
+    if total is None:
+        return f"{kind} {number + 1}: {cell}"
+    left = ""
+    if ran:
+        seconds = (time.time() - plan["started"]) / ran * (total - ended)
+        left = f" (about {duration(seconds)} left)"
+    return f"{kind} {number + 1} of {total}{left}: {cell}"
 
 
 def outcome_of(result: dict[str, Any], folder: Path, status: str | None = None, **more: Any) -> Outcome:

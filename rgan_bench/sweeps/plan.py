@@ -14,20 +14,23 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from rgan_bench.config.schema import Config, FidConfig
-from rgan_bench.config.validate import leaves, validate
-from rgan_bench.console import say
+from rgan_bench.config.schema import Config
+from rgan_bench.config.validate import leaves
+from rgan_bench.console import say, watched
 from rgan_bench.errors import UserError, one_line, show
 from rgan_bench.locks import Busy, held
 from rgan_bench.run.folder import RunFolder
+from rgan_bench.sweeps.cells import Cells
 from rgan_bench.sweeps.launchers import prepare
 from rgan_bench.sweeps.outcomes import Sweep
 from rgan_bench.sweeps.space import Space
 
 OPTUNA = "hydra_plugins.rgan_bench_sweepers.OptunaSweeper"
+BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+OURS = "hydra_plugins.rgan_bench_sweepers.CellSweeper"  # does the same, and knows which cells are finished
 MANY = 10  # cells that take more than a moment to compose
 
 
@@ -36,9 +39,11 @@ class WatchSweep(Callback):
 
     Attributes:
         on_start: is told the sweep.
+        planned: the config of each cell, for our sweepers; None where its config is refused. None: nobody knows yet.
     """
 
     on_start: Callable[[Sweep], None] = staticmethod(lambda sweep: None)
+    planned: ClassVar[list[Config | None] | None] = None
     holding: ClassVar = contextlib.ExitStack()  # of the class: instances travel to other processes
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -55,6 +60,7 @@ class WatchSweep(Callback):
             UserError: two cells would train the same run; another sweep uses the folder, or it cannot be written; the
                 launcher is not installed.
         """
+        WatchSweep.planned = None
         if config.hydra.sweeper._target_ == OPTUNA:
             return  # which opens its folder itself, when it has looked through its settings
         batch = expand(config)
@@ -63,9 +69,12 @@ class WatchSweep(Callback):
             return
         if len(batch) >= MANY:
             say(f"{len(batch)} cells: looking through them before the first one runs")
-        folders = plan_folders(config, batch)
+        WatchSweep.planned, folders = plan_cells(config, batch)
         cells = [" ".join(what) or "(one cell)" for what in differences(config, batch)]
         self.open(config, cells, folders)
+        if config.hydra.sweeper._target_ == BASIC:
+            # Not in configs/config.yaml: what that overrides, presets like sweep=lr_search could not choose any more.
+            config.hydra.sweeper._target_ = OURS
 
     @classmethod
     def open(cls, config: DictConfig, cells: list[str] | None = None, folders: list[str] | None = None) -> Sweep:
@@ -97,6 +106,7 @@ class WatchSweep(Callback):
         return sweep
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        WatchSweep.planned = None
         self.holding.close()
 
 
@@ -128,18 +138,8 @@ def _overrides(config: DictConfig) -> list[Override]:
     return parser.parse_overrides([*parameters, *config.hydra.overrides.task])
 
 
-def cell_config(config: DictConfig, overrides: list[str]) -> Config:
-    """
-    Raises:
-        UserError: it is refused.
-    """
-    composed = GlobalHydra.instance().config_loader().load_sweep_config(config, overrides)
-    keys: list[Any] = [key for key in composed if key != "hydra"]  # one that is no text is refused
-    return validate(OmegaConf.masked_copy(composed, keys))
-
-
-def plan_folders(config: DictConfig, batch: list[list[str]]) -> list[str]:
-    """The run folder of each cell; empty where its config is refused, which is told when its turn comes.
+def plan_cells(config: DictConfig, batch: list[list[str]]) -> tuple[list[Config | None], list[str]]:
+    """The config of each cell, and its run folder; None and empty where it is refused, which is told at its turn.
 
     Cells in one folder train one run. That is meant where they differ in scoring (`fid.*`): the run is trained once,
     and scored as each of them says.
@@ -147,20 +147,30 @@ def plan_folders(config: DictConfig, batch: list[list[str]]) -> list[str]:
     Raises:
         UserError: they differ in something else, or in nothing.
     """
-    planned: dict[str, list[tuple[int, dict[str, Any], FidConfig]]] = {}
-    folders = []
-    for number, overrides in enumerate(batch):
+    cells = Cells(config)
+    planned: dict[str, list[int]] = {}
+    configs: list[Config | None] = []
+    folders: list[str] = []
+    for number, overrides in enumerate(watched(batch, "looking through the cells", "cell")):
         try:
-            cell = cell_config(config, overrides)
+            cell = cells.config_of(overrides)
         except UserError:
+            configs.append(None)
             folders.append("")
             continue
         folder = str(RunFolder.of(cell).path)
-        settings = {key: value for key, value in leaves(cell) if not key.startswith("fid.")}
+        configs.append(cell)
         folders.append(folder)
-        for first, others, scoring in planned.setdefault(folder, []):
-            different = [f"{key}={others[key]} and {value}" for key, value in settings.items() if value != others[key]]
-            if not different and cell.fid != scoring:
+        for first in planned.setdefault(folder, []):
+            other = configs[first]
+            assert other is not None  # it has a folder
+            others = dict(leaves(other))
+            different = [
+                f"{key}={others[key]} and {value}"
+                for key, value in leaves(cell)
+                if not key.startswith("fid.") and value != others[key]
+            ]
+            if not different and cell.fid != other.fid:
                 continue
             raise UserError(
                 f"cells {first + 1} and {number + 1} of the sweep ({', '.join(different) or 'equal'}) would train the "
@@ -168,7 +178,5 @@ def plan_folders(config: DictConfig, batch: list[list[str]]) -> list[str]:
                 "train.batch_size) or its scores (fid). For several lengths set the longest, and fid.every; for other "
                 "settings run one sweep each, with output_root=PLACE"
             )
-        planned[folder].append((number, settings, cell.fid))
-    # Hydra would compose every cell once more to see whether it can be: that takes as long again, and is done.
-    BasicSweeper.validate_batch_is_legal = lambda self, batch: None  # type: ignore[method-assign]  # meant: see above
-    return folders
+        planned[folder].append(number)
+    return configs, folders

@@ -20,14 +20,14 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from rgan_bench.config.identity import WITHOUT_EFFECT
-from rgan_bench.config.schema import Config
 from rgan_bench.config.validate import leaves
 from rgan_bench.console import say
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.locks import Busy, held
 from rgan_bench.run.objective import objective
+from rgan_bench.sweeps.cells import Cells
 from rgan_bench.sweeps.outcomes import Sweep
-from rgan_bench.sweeps.plan import WatchSweep, cell_config
+from rgan_bench.sweeps.plan import WatchSweep
 from rgan_bench.sweeps.space import Interval, Space
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ class Question:
         Raises:
             UserError: the group's config is refused, or its runs have no such score.
         """
-        cell: Config = cell_config(config, [*group, *space.draw(settings["seed"], 0)])
+        cell = Cells(config).config_of([*group, *space.draw(settings["seed"], 0)])
         if cell.fid.every is None:
             raise UserError("fid.every=null: without scores there is nothing to search by; set it to train.iterations")
         score, higher = objective(cell, settings["score"])

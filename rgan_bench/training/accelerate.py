@@ -9,6 +9,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,9 @@ from torch import Tensor, nn
 from rgan_bench import ranks
 from rgan_bench.errors import UserError, one_line
 from rgan_bench.training.convolutions import weight_gradients_as_products
+from rgan_bench.training.slots import capturing
 
-Measured = dict[str, Tensor]
-Iteration = Callable[..., Measured]  # tensors of fixed shapes → scalars, and its state advanced in place
+Iteration = Callable[..., Any]  # tensors of fixed shapes → what it measured, and its state advanced in place
 
 # Adam says so in the warm-up, which is not captured.
 warnings.filterwarnings("ignore", message="This instance was constructed with capturable=True")
@@ -32,9 +33,10 @@ class Accelerator:
     """What a run may use, and what it used.
 
     Attributes:
-        plain: whether layouts and optimizers are to be PyTorch's plain ones.
-        ran: none, layout (eager; channels last, fused Adam, on a CPU some gradients as matrix products), compile or
-            graphs; for result.json.
+        of_state: what TrainState.new is to know: whether layouts and optimizers are to be PyTorch's plain ones, and
+            whether networks take fewer kernels.
+        ran: none, layout (eager; channels last, fused Adam, on a CPU some gradients as matrix products), graphs, or
+            compile (on a GPU captured as well); for result.json.
     """
 
     def __init__(self, mode: str, device: torch.device, say: Callable[[str], None] = lambda text: None) -> None:
@@ -48,10 +50,11 @@ class Accelerator:
         if mode == "graphs" and device.type != "cuda":
             raise UserError(f"accelerate=graphs: needs a CUDA device, and this is {device}; use accelerate=auto")
         self.mode, self.device, self.say = mode, device, say
-        self.plain = mode == "none"
         self.ran = mode if mode in ("none", "compile") else "layout" if device.type != "cuda" else "graphs"
         if mode == "auto" and ranks.world().count > 1:  # nobody has captured an exchange between devices yet
             self.ran = "layout"
+
+        self.of_state = {"plain": mode == "none", "fewer_kernels": self.ran == "graphs"}
 
     def prepare(
         self,
@@ -76,18 +79,18 @@ class Accelerator:
                     if not getattr(module, "compilable", True):
                         module.forward = torch.compiler.disable(module.forward)
                 network.compile()
-            return iteration
         if self.ran == "layout" and self.device.type == "cpu":
             return weight_gradients_as_products()(iteration)
-        if self.ran != "graphs":
+        if self.device.type != "cuda" or self.ran not in ("graphs", "compile"):
             return iteration
-        started = time.perf_counter()
         try:
-            graphed = Graphed(iteration, tensors, example)
+            with capturing():
+                started = time.perf_counter()
+                graphed = Graphed(iteration, tensors, example)
         except RuntimeError as error:
-            if self.mode == "graphs":
+            if self.mode != "auto":
                 raise UserError(
-                    f"accelerate=graphs: the iteration cannot be captured ({causes(error)}); use accelerate=none"
+                    f"accelerate={self.mode}: the iteration cannot be captured ({causes(error)}); use accelerate=none"
                 ) from error
             self.ran = "layout"
             self.say(f"accelerate=auto: no CUDA graph ({causes(error)[:300]}); going on without")
@@ -99,8 +102,8 @@ class Accelerator:
 class Graphed:
     """An iteration as one CUDA graph: forward, backward (twice where there is a penalty) and optimizers, one launch.
 
-    Replaces what Python does between the kernels, which at batch 32 takes longer than they do. The tensors that it
-    returns are the same ones each time: to be read before the next call.
+    Replaces what Python does between the kernels, which at batch 32 takes longer than they do. What it returns is the
+    same each time: to be read before the next call.
     """
 
     def __init__(self, iteration: Iteration, tensors: Callable[[], list[Tensor]], example: Sequence[Tensor]) -> None:
@@ -127,7 +130,7 @@ class Graphed:
             outer.wait_stream(side)
             restore(tensors(), before)
 
-    def __call__(self, *inputs: Tensor) -> Measured:
+    def __call__(self, *inputs: Tensor) -> Any:
         for held, given in zip(self.inputs, inputs, strict=True):
             held.copy_(given, non_blocking=True)
         self.graph.replay()

@@ -9,6 +9,7 @@ from rgan_bench import ranks
 from rgan_bench.config.schema import Config
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.gan.losses import Loss, loss_of
+from rgan_bench.gan.networks.fewer import count_batches
 from rgan_bench.gan.steps import Metrics, average_step, discriminator_step, generator_step, pack
 from rgan_bench.training.accelerate import Accelerator, Iteration
 from rgan_bench.training.draws import draws
@@ -74,7 +75,8 @@ def make_iteration(
             shifts = {name: each[k] for name, each in zip(loss.penalty.noise, noise, strict=True)}
             measured = discriminator_step(state, now, real(indices[k]), z[k], u[k], shifts)
         fresh = real(indices[n_d]) if loss.needs_real_for_generator else None
-        measured |= generator_step(state, loss, fresh, z[n_d])
+        measured = measured | generator_step(state, loss, fresh, z[n_d])
+        count_batches(state.generator, state.discriminator)
         if state.ema is not None:
             average_step(state, dials.ema_weight)
         return measured

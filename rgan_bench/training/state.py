@@ -15,6 +15,7 @@ from rgan_bench.config.schema import Config
 from rgan_bench.errors import one_line
 from rgan_bench.gan.losses import loss_of
 from rgan_bench.gan.networks import build_networks
+from rgan_bench.gan.networks.fewer import use_fewer_kernels
 from rgan_bench.gan.penalties import memory_of
 from rgan_bench.scoring.protocol import ScoreHistory
 from rgan_bench.training.adam import MovingBetas
@@ -72,11 +73,14 @@ class TrainState:
     PLAIN = ("training_seconds", "wall_seconds", "failed_scores", "score_seconds", "diverged", "diversity")
 
     @classmethod
-    def new(cls, config: Config, device: torch.device, *, plain: bool = False) -> "TrainState":
+    def new(
+        cls, config: Config, device: torch.device, *, plain: bool = False, fewer_kernels: bool = False
+    ) -> "TrainState":
         """Iteration 0, initialised from the seed.
 
         Args:
             plain: contiguous tensors, and Adam one tensor at a time.
+            fewer_kernels: as gan/networks/fewer.py has it.
         """
         # Channels last: the layout in which convolutions run fastest, on CPUs and on tensor cores.
         memory_format = torch.contiguous_format if plain else torch.channels_last
@@ -87,6 +91,8 @@ class TrainState:
 
         for network in (generator, discriminator):
             ranks.normalise_over_all(network)
+        if fewer_kernels:
+            use_fewer_kernels(generator, discriminator)
 
         beta1, beta2 = config.optim.betas
         captured = not plain and device.type == "cuda"

@@ -329,7 +329,7 @@ def test_filters_are_no_part_of_a_checkpoint() -> None:
 
 def trained(config: Config, iterations: int, saved: dict | None = None, mode: str = "auto") -> dict:
     accelerator = Accelerator(mode, CPU)
-    state = TrainState.new(config, CPU, plain=accelerator.plain)
+    state = TrainState.new(config, CPU, **accelerator.of_state)
     if saved is not None:
         state.load_state_dict(saved)
     config.train.iterations = iterations

@@ -106,6 +106,29 @@ def test_a_cell_that_is_preempted_asks_to_be_requeued_and_any_other_leaves_as_no
     launchers.leave_the_job("hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher", 143)
 
 
+def test_side_by_side_each_cell_has_its_share_of_the_cores_unless_threads_are_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    core = pytest.importorskip("hydra_plugins.hydra_joblib_launcher._core", reason="the extra `joblib`")
+    joblib = sys.modules["joblib"]
+
+    def threads(cells: int) -> set[str | None]:
+        """As the environment of the cells' processes says, of which there may be four."""
+        ask = [joblib.delayed(os.getenv)(f"{name}_NUM_THREADS") for name in ("OMP", "MKL")]
+        monkeypatch.setattr(core, "launch", lambda launcher, *jobs: joblib.Parallel(**launcher.joblib)(ask))
+        launcher = SimpleNamespace(joblib={"n_jobs": 4, "backend": "loky"})
+        return set(launchers.side_by_side(launcher, [[]] * cells, 0))
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("MKL_NUM_THREADS", "1")  # what is set here does not outlive the test
+    monkeypatch.delenv("MKL_NUM_THREADS")
+    cores = joblib.cpu_count()
+    assert [threads(cells) for cells in (2, 9)] == [{str(max(1, cores // at_once))} for at_once in (2, 4)]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert threads(2) == {"3"}
+    joblib.externals.loky.get_reusable_executor().shutdown()
+
+
 def test_auto_in_a_job_without_a_gpu_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto").type == "cpu"

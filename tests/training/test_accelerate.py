@@ -37,7 +37,7 @@ def trained(
     In float64: Adam's first steps are the signs of gradients, and in float32 rounding decides those near zero.
     """
     accelerator = Accelerator(mode, device)
-    state = TrainState.new(config, device, plain=accelerator.plain)
+    state = TrainState.new(config, device, **accelerator.of_state)
     for network in (*state.generators().values(), state.discriminator):
         network.double().register_forward_pre_hook(lambda module, inputs: tuple(each.double() for each in inputs))
     with torch.no_grad():  # penalties from one side are zero where no gradient is larger than one

@@ -28,14 +28,14 @@ Tiny = Callable[..., Config]
 STILL = ("arch.width=4", "optim.lr=1e-30", "train.iterations=2")  # weights stay, spectral norm's vectors settle
 
 
-def gradients(config: Config, rounded: bool = False, device: torch.device = CPU) -> dict[str, Tensor]:
+def gradients(config: Config, rounded: bool = False, device: torch.device = CPU, **of_state: bool) -> dict[str, Tensor]:
     """Of each network, as one vector.
 
     Args:
         rounded: begins with weights that bfloat16 has.
     """
     accelerator = Accelerator("auto", device)
-    state = TrainState.new(config, device)
+    state = TrainState.new(config, device, **(accelerator.of_state | of_state))
     networks = {"generator": state.generator, "discriminator": state.discriminator}
     if rounded:
         for network in networks.values():
@@ -49,10 +49,12 @@ def gradients(config: Config, rounded: bool = False, device: torch.device = CPU)
     }
 
 
-def assert_within_the_error_of_bfloat16(config: Config, times: float, device: torch.device = CPU) -> None:
+def assert_within_the_error_of_bfloat16(
+    config: Config, times: float, device: torch.device = CPU, **of_state: bool
+) -> None:
     """Against float32, where the yardstick is what float32 itself makes of weights rounded once."""
     exact, rounded = (gradients(config, once, device) for once in (False, True))
-    for name, found in gradients(replace(config, precision="bfloat16"), device=device).items():
+    for name, found in gradients(replace(config, precision="bfloat16"), device=device, **of_state).items():
         error, yardstick = ((other - exact[name]).norm() for other in (found, rounded[name]))
         assert 0 < error < times * yardstick, name
         assert error < 0.2 * exact[name].norm(), name
@@ -68,6 +70,12 @@ def test_gradients_of_every_loss_are_float32s(loss: str, tiny_config: Tiny) -> N
 def test_gradients_of_every_penalty_are_float32s(penalty: str, tiny_config: Tiny) -> None:
     """Most differentiate twice. Their gradients pass through the layers once more, in bfloat16."""
     assert_within_the_error_of_bfloat16(tiny_config("loss=rsgan", f"loss.penalty={penalty}", *STILL), times=6)
+
+
+@pytest.mark.parametrize("setup", ["loss=rasgan", "loss=rsgan_gp", "arch=snresnet32", "arch=r3gan32 loss=rsgan_r1r2"])
+def test_gradients_with_fewer_kernels_are_float32s(setup: str, tiny_config: Tiny) -> None:
+    config = tiny_config(*STILL, *setup.split(), "arch.width=8")
+    assert_within_the_error_of_bfloat16(config, times=6, fewer_kernels=True)
 
 
 @pytest.mark.gpu

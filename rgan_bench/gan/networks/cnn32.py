@@ -39,6 +39,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Packed images [B, 3·pac, 32, 32] → logits [B, 1]."""
 
+    each_layer_once = True
+
     def __init__(self, *, pac: int, width: int, batch_norm: bool, spectral_norm: bool, activation: str) -> None:
         super().__init__()
         self.pac = pac
@@ -67,3 +69,7 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.judge(self.features(images).flatten(1))
         return logits
+
+    def in_a_row(self) -> list[nn.Module]:
+        """The layers, as `forward` applies them."""
+        return [*self.features, nn.Flatten(), self.judge]

@@ -49,6 +49,8 @@ class Discriminator(nn.Module):
     convolution.
     """
 
+    each_layer_once = True
+
     def __init__(
         self, *, image_size: int, pac: int, width: int, batch_norm: bool, spectral_norm: bool, activation: str
     ) -> None:
@@ -71,3 +73,7 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.layers(images)
         return logits.flatten(1)
+
+    def in_a_row(self) -> list[nn.Module]:
+        """The layers, as `forward` applies them."""
+        return [*self.layers, nn.Flatten()]

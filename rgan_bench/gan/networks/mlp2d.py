@@ -39,6 +39,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Packed points [B, 2·pac, 1, 1] → logits [B, 1]."""
 
+    each_layer_once = True
+
     def __init__(self, *, pac: int, width: int, spectral_norm: bool, activation: str) -> None:
         super().__init__()
         self.pac = pac

@@ -52,6 +52,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Packed images [B, 3·pac, 32, 32] → logits [B, 1]. Spectral norm is on every layer, the linear one too."""
 
+    each_layer_once = True
+
     def __init__(self, *, pac: int, width: int, spectral_norm: bool, activation: str) -> None:
         super().__init__()
         self.pac = pac

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.utils.parametrize import register_parametrization
+from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 
 def add_spectral_norm(network: nn.Module, *, linear: bool = False) -> None:
@@ -27,6 +27,13 @@ def add_spectral_norm(network: nn.Module, *, linear: bool = False) -> None:
             register_parametrization(module, "weight", SpectralNorm(module.weight))
 
 
+def spectral_norm_of(module: nn.Module) -> "SpectralNorm | None":
+    """What `add_spectral_norm` has put on this layer."""
+    layer: Any = module
+    norms = list(layer.parametrizations.weight) if is_parametrized(module, "weight") else []
+    return next((norm for norm in norms if isinstance(norm, SpectralNorm)), None)
+
+
 class SpectralNorm(nn.Module):
     """W → W / σ(W), where σ is estimated as uᵀWv. Each forward pass in training mode is one power iteration, v first.
 
@@ -38,6 +45,7 @@ class SpectralNorm(nn.Module):
     compilable = False
     _u: Tensor
     _v: Tensor
+    given: Tensor | None = None  # for the next pass, by who has computed all layers' at once (vectors.py)
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -48,6 +56,9 @@ class SpectralNorm(nn.Module):
         )  # for a pass in eval mode before any other
 
     def forward(self, weight: Tensor) -> Tensor:
+        if self.given is not None:
+            given, self.given = self.given, None
+            return given
         # σ in float32, whatever convolutions compute in. Tensors without storage know no autocast.
         with torch.autocast("cpu" if weight.is_meta else weight.device.type, enabled=False):
             if self.training:
@@ -79,10 +90,7 @@ class Normalised(torch.autograd.Function):
         matrix = as_matrix(gradient)
         inner = torch.dot(matrix.flatten(), as_matrix(normalised).flatten())
         found = torch.addr(matrix / sigma, u * (-inner / sigma), v)
-        if normalised.dim() == 2:
-            return found, None, None
-        out, into, height, width = normalised.shape
-        return found.view(out, height, width, into).permute(0, 3, 1, 2), None, None
+        return as_weight(found, normalised.shape), None, None
 
 
 def as_matrix(weight: Tensor) -> Tensor:
@@ -91,3 +99,11 @@ def as_matrix(weight: Tensor) -> Tensor:
     if weight.dim() == 2:
         return weight
     return weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
+
+
+def as_weight(matrix: Tensor, shape: torch.Size) -> Tensor:
+    """Back: a view that lies channels last."""
+    if len(shape) == 2:
+        return matrix
+    out, into, height, width = shape
+    return matrix.view(out, height, width, into).permute(0, 3, 1, 2)
