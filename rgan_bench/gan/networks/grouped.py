@@ -20,13 +20,12 @@ class Grouped(nn.Conv2d):
 
 
 def convolve(images: Tensor, weight: Tensor, bias: Tensor | None, *settings: Any) -> Tensor:
-    """As F.conv2d, under autocast too, which does not reach into functions of our own."""
-    device = images.device.type
-    if torch.is_autocast_enabled(device):
-        kind = torch.get_autocast_dtype(device)
-        images, weight, bias = images.to(kind), weight.to(kind), None if bias is None else bias.to(kind)
+    """As F.conv2d, under autocast too."""
+    kind = images.device.type
+    if torch.is_autocast_enabled(kind):
+        images, weight = (each.to(torch.get_autocast_dtype(kind)) for each in (images, weight))
     found: Tensor = Convolution.apply(images, weight, *settings)
-    return found if bias is None else found + bias[:, None, None]
+    return found if bias is None else found + bias.to(found.dtype)[:, None, None]
 
 
 def use_grouped(network: nn.Module) -> None:
