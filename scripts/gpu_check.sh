@@ -22,7 +22,6 @@ read -ra marks <<< "${RGAN_CHECK_MARKS:-1000 10000 50000 100000}" # iterations a
 fakes=${RGAN_CHECK_FAKES:-50000}
 budget=${RGAN_CHECK_BUDGET:-530}                        # seconds for all of it
 python=${PYTHON:-python3}
-mkdir -p "$out"
 packages=.gpu-packages
 if [ -d wheelhouse ] && { [ ! -d $packages ] || [ wheelhouse -nt $packages ]; }; then
   rm -rf $packages.new
@@ -35,6 +34,7 @@ if [ -d wheelhouse ] && { [ ! -d $packages ] || [ wheelhouse -nt $packages ]; };
   rm -rf $packages
   mv $packages.new $packages
 fi
+mkdir -p "$out"
 export PYTHONPATH="$PWD:$PWD/$packages${PYTHONPATH:+:$PYTHONPATH}"
 export RGAN_BENCH_CACHE="$PWD/.gpu-cache"
 failed=()

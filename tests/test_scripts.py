@@ -1,6 +1,8 @@
 """The benchmark scripts run and print what they promise. What they measure is not looked at: a test times nothing."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +45,21 @@ def test_bench_train_refuses_what_rgan_train_refuses() -> None:
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
         assert text in done.stderr
+
+
+def test_gpu_check_stops_at_a_wheel_that_cannot_be_installed(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "gpu_check.sh", tmp_path / "scripts")
+    (tmp_path / "wheelhouse").mkdir()
+    (tmp_path / "wheelhouse" / "broken-1.0-py3-none-any.whl").write_text("half a download")
+    command = ["bash", str(tmp_path / "scripts" / "gpu_check.sh"), str(tmp_path / "out")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"PYTHON": sys.executable}, timeout=60
+    )
+    assert done.returncode == 2
+    assert "broken" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"scripts", "wheelhouse"}
 
 
 def test_bench_fid(tmp_path: Path) -> None:
