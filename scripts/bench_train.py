@@ -35,6 +35,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -210,8 +211,9 @@ def answering(names: list[str], overrides: list[str], device_name: str, workers:
 
 def worker(pipe: Connection, *settings: Any) -> None:
     answer = answering(*settings)
-    while True:
-        pipe.send(answer(*pipe.recv()))
+    with suppress(EOFError):  # the bench itself was ended
+        while True:
+            pipe.send(answer(*pipe.recv()))
 
 
 def count_flops(config: Any, images: Any, device: Any) -> float:

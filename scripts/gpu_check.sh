@@ -9,15 +9,16 @@
 # matters most comes first. Parts that failed, or for which no time was left, are named at the end. Called again with the
 # same OUT, it does those, and the run goes on where it was.
 #
-# What is done can be made smaller, as for a rehearsal on a CPU (minutes):
+# What is done can be made smaller, as for a rehearsal on a CPU (a quarter of an hour on two cores that are not busy):
 #   RGAN_CHECK_DEVICE=cpu RGAN_CHECK_OVERRIDES="arch.width=8 train.batch_size=4" RGAN_CHECK_SECONDS=0.2 \
-#   RGAN_CHECK_MARKS="4 8" RGAN_CHECK_FAKES=200 scripts/gpu_check.sh /tmp/rehearsal
+#   RGAN_CHECK_ROUNDS=1 RGAN_CHECK_MARKS="4 8 12" RGAN_CHECK_FAKES=200 RGAN_CHECK_BUDGET=3600 scripts/gpu_check.sh /tmp/rehearsal
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 out=${1:-benchmarks/gpu}
 device=${RGAN_CHECK_DEVICE:-cuda}
 read -ra overrides <<< "${RGAN_CHECK_OVERRIDES:-}"
 seconds=${RGAN_CHECK_SECONDS:-1}                        # of each loop, in each round of a benchmark
+rounds=${RGAN_CHECK_ROUNDS:-3}
 read -ra marks <<< "${RGAN_CHECK_MARKS:-1000 10000 50000 100000}" # iterations at which the run is scored
 fakes=${RGAN_CHECK_FAKES:-50000}
 budget=${RGAN_CHECK_BUDGET:-530}                        # seconds for all of it
@@ -61,7 +62,7 @@ part() {  # part NAME SECONDS COMMAND…: its output goes to OUT/NAME.txt, which
 bench() {
   local name=$1
   shift
-  part "$name" 75 "$python" scripts/bench_train.py --device "$device" --rounds 3 --seconds "$seconds" --warm-up 10 \
+  part "$name" 75 "$python" scripts/bench_train.py --device "$device" --rounds "$rounds" --seconds "$seconds" --warm-up 10 \
     --json "$out/$name.json" ${overrides[@]+"${overrides[@]}"} "$@"
 }
 
