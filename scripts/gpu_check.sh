@@ -6,12 +6,13 @@
 # OUT (default benchmarks/gpu) gets the tables, JSON files, result.json and the newest grid. On a bare machine without
 # network, lay wheels of what is missing (of pytest too) into ./wheelhouse first; where they cannot be installed it says
 # so and stops. CIFAR-10 as a .zip of images: RGAN_REAL_DATA=FILE; without it the run is on the embedded shapes. What
-# matters most comes first. Parts that failed, or for which no time was left, are named at the end. Called again with the
-# same OUT, it does those, and the run goes on where it was.
+# matters most comes first. Parts that failed, or for which no time was left, are named at the end. Called again with
+# the same OUT, it does those, and the run goes on where it was.
 #
 # What is done can be made smaller, as for a rehearsal on a CPU (a quarter of an hour on two cores that are not busy):
 #   RGAN_CHECK_DEVICE=cpu RGAN_CHECK_OVERRIDES="arch.width=8 train.batch_size=4" RGAN_CHECK_SECONDS=0.2 \
-#   RGAN_CHECK_ROUNDS=1 RGAN_CHECK_MARKS="4 8 12" RGAN_CHECK_FAKES=200 RGAN_CHECK_BUDGET=3600 scripts/gpu_check.sh /tmp/rehearsal
+#   RGAN_CHECK_ROUNDS=1 RGAN_CHECK_MARKS="4 8 12" RGAN_CHECK_FAKES=200 RGAN_CHECK_BUDGET=3600 \
+#   scripts/gpu_check.sh /tmp/rehearsal
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 out=${1:-benchmarks/gpu}
@@ -62,8 +63,8 @@ part() {  # part NAME SECONDS COMMAND…: its output goes to OUT/NAME.txt, which
 bench() {
   local name=$1
   shift
-  part "$name" 75 "$python" scripts/bench_train.py --device "$device" --rounds "$rounds" --seconds "$seconds" --warm-up 10 \
-    --json "$out/$name.json" ${overrides[@]+"${overrides[@]}"} "$@"
+  part "$name" 75 "$python" scripts/bench_train.py --device "$device" --rounds "$rounds" --seconds "$seconds" \
+    --warm-up 10 --json "$out/$name.json" ${overrides[@]+"${overrides[@]}"} "$@"
 }
 
 data=(data=demo)
