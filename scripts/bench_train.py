@@ -7,7 +7,7 @@
 (b) plain: accelerate=none. (c) ships: accelerate=auto. Both with the data set on the device.
 
 On a CPU each runs in a process of its own, which waits while another is timed; on a GPU, where a start takes seconds,
-all run in one. Rounds alternate, in changing order. Shown are medians over the rounds, with the slowest and the
+all share one. Rounds alternate, in changing order. Shown are medians over the rounds, with the slowest and the
 fastest; ratios are taken within each round, so that a machine whose speed changes from one to the next does not change
 them.
 
@@ -160,7 +160,7 @@ def answering(names: list[str], overrides: list[str], device_name: str, workers:
     """Runs some of the loops in this process. What it returns takes the name of one, a request and its arguments:
 
     "warm_up", iterations; "run", iterations → seconds; "device_seconds", iterations → of each; "memory" → bytes;
-    "flops" → of an iteration; "rate" → operations a second.
+    "flops" → of an iteration; "rate" → operations a second; "machine" → what it is.
     """
     import torch
 
@@ -204,6 +204,7 @@ def answering(names: list[str], overrides: list[str], device_name: str, workers:
         "flops": lambda name: count_flops(config, images, device),
         "rate": lambda name: matrix_rate(device),
         "device_seconds": lambda name, iterations: device_seconds(partial(run, name), iterations),
+        "machine": lambda name: machine(device_name),
         "memory": lambda name: taken[name] if device.type == "cuda" else memory_of_process(),
     }
     return lambda name, request, *rest: answers[request](name, *rest)
@@ -300,8 +301,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     composed(overrides)  # a mistake shows here, and not in each of the processes
     names = list(arguments.only or NAMES)
     settings = (overrides, arguments.device, arguments.workers)
-    if arguments.device.startswith("cuda"):
-        return measure(arguments, names, answering(names, *settings))
+    groups = [names] if arguments.device.startswith("cuda") else [[name] for name in names]
     pipes, processes = {}, []
     context = multiprocessing.get_context("spawn")
 
@@ -310,9 +310,10 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         return pipes[name].recv()
 
     try:
-        for name in names:
-            pipes[name], other = context.Pipe()
-            processes.append(context.Process(target=worker, args=(other, [name], *settings)))
+        for group in groups:
+            pipe, other = context.Pipe()
+            pipes |= dict.fromkeys(group, pipe)
+            processes.append(context.Process(target=worker, args=(other, group, *settings)))
             processes[-1].start()
             other.close()  # so that a worker's end is noticed
         return measure(arguments, names, ask)
@@ -359,7 +360,7 @@ def measure(arguments: argparse.Namespace, names: list[str], ask: Callable[..., 
         "flops": flops,
         "matrix_rates": rates,
         "rows": rows,
-        **machine(arguments.device),
+        **ask(counting, "machine"),
     }
 
 

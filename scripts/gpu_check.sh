@@ -93,10 +93,7 @@ part tests 150 "$python" -m pytest -q -p no:cacheprovider -m gpu tests
 bench cnn32_rasgan --loss rasgan
 runs "${marks[@]:0:2}"
 
-# How it computes: beside cnn32_rasgan's (c), which has TF32.
-bench cnn32_bfloat16 --loss rasgan precision=bfloat16 --only ships
-bench cnn32_float32 --loss rasgan precision=float32 --only ships
-
+bench cnn32_precision --loss rasgan --only ships --beside precision=bfloat16 --beside precision=float32
 bench cnn32_wgangp --loss wgangp optim=wgangp
 bench cnn32_rsgan_gp --loss rsgan_gp
 bench dcgan64 --arch dcgan64
@@ -104,17 +101,16 @@ bench dcgan128 --arch dcgan128
 bench dcgan256 --arch dcgan256
 bench cnn32_table2 --loss rasgan arch.spectral_norm=false arch.batch_norm=both
 # Networks that the script of 2018 does not have, as their papers train them (R3GAN's batch would be 512).
-bench snresnet32 --arch snresnet32 --loss hinge --batch 64 optim.n_d=5 --only plain ships
-bench r3gan32 --arch r3gan32 --loss rsgan_r1r2 --batch 64 --only plain ships
+bench snresnet32 --arch snresnet32 --loss hinge --batch 64 optim.n_d=5 --only ships --beside precision=bfloat16
+bench r3gan32 --arch r3gan32 --loss rsgan_r1r2 --batch 64 --only ships --beside precision=bfloat16
 
 runs "${marks[@]:2}"
 part scoring 90 "$python" -m scripts.bench_fid --device "$device" --features efficientnet-lite0 \
   --fakes "$((fakes / 5))" --real "$((fakes / 5))" --rounds 1 --json "$out/scoring.json"
 
-# What might be faster still, beside cnn32_rasgan's (c): channels last, and cuDNN's choice among 10 algorithms.
-bench cnn32_contiguous --loss rasgan --layout contiguous --only ships
-bench dcgan128_contiguous --arch dcgan128 --layout contiguous --only ships
-bench cnn32_all_algorithms --loss rasgan --benchmark-limit 0 --only ships
+# What might be faster still: tensors that do not lie channels last, and all algorithms of cuDNN in place of 10.
+bench cnn32_layout --loss rasgan --only ships --beside layout=contiguous --beside benchmark_limit=0
+bench dcgan128_layout --arch dcgan128 --only ships --beside layout=contiguous
 bench cnn32_compile --loss rasgan accelerate=compile --only ships
 
 echo "== failed: ${failed[*]:-nothing} (at $SECONDS s)"
