@@ -156,12 +156,10 @@ def composed(overrides: list[str]) -> Any:
         raise UserError(one_line(error)) from error
 
 
-def answering(names: list[str], overrides: list[str], device_name: str, workers: int) -> Callable[..., Any]:
-    """Runs some of the loops in this process. What it returns takes the name of one, a request and its arguments:
-
-    "warm_up", iterations; "run", iterations → seconds; "device_seconds", iterations → of each; "memory" → bytes;
-    "flops" → of an iteration; "rate" → operations a second; "machine" → what it is.
-    """
+def loop_of(name: str, overrides: list[str], device_name: str, workers: int) -> dict[str, Callable[..., Any]]:
+    """One of the loops in this process, by what it can be asked: run(iterations) → seconds; warm_up(iterations);
+    device_seconds(iterations) → of each; memory() → bytes; flops() → of an iteration; rate() → operations a second;
+    machine() → what it is."""
     import torch
 
     from rgan_bench.training.devices import keep_freed_memory, resolve_device, set_numerics
@@ -169,52 +167,53 @@ def answering(names: list[str], overrides: list[str], device_name: str, workers:
     config = composed(overrides)
     device = resolve_device(device_name)
     set_numerics(False)
-    if names == ["ships"] and device.type == "cpu":
+    if name == "ships" and device.type == "cpu":
         keep_freed_memory()
     size = config.arch.image_size
     images = torch.randint(0, 256, (IMAGES[size], 3, size, size), dtype=torch.uint8)
-    loops = {
-        name: reference(config, images, device, workers)
+    loop = (
+        reference(config, images, device, workers)
         if name == "reference"
         else ours(config, images, device, "none" if name == "plain" else config.accelerate)
-        for name in names
-    }  # each is built in its first iteration
-    taken: dict[str, int] = {}
+    )  # built in its first iteration
+    taken = 0
 
-    def run(name: str, iterations: int) -> float:
+    def run(iterations: int) -> float:
         started = time.perf_counter()
         for _ in range(iterations):
-            next(loops[name])
+            next(loop)
         if device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - started
 
-    def warm_up(name: str, iterations: int) -> None:
+    def warm_up(iterations: int) -> None:
+        nonlocal taken
         if device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_reserved()
-        run(name, iterations)
+            taken = -torch.cuda.memory_reserved()
+        run(iterations)
         if device.type == "cuda":
-            taken[name] = torch.cuda.max_memory_reserved() - before
+            taken += torch.cuda.max_memory_reserved()
 
-    answers: dict[str, Callable[..., Any]] = {
-        "warm_up": warm_up,
+    return {
         "run": run,
-        "flops": lambda name: count_flops(config, images, device),
-        "rate": lambda name: matrix_rate(device),
-        "device_seconds": lambda name, iterations: device_seconds(partial(run, name), iterations),
-        "machine": lambda name: machine(device_name),
-        "memory": lambda name: taken[name] if device.type == "cuda" else memory_of_process(),
+        "warm_up": warm_up,
+        "device_seconds": partial(device_seconds, run),
+        "memory": lambda: taken or memory_of_process(),
+        "flops": lambda: count_flops(config, images, device),
+        "rate": lambda: matrix_rate(device),
+        "machine": lambda: machine(device_name),
     }
-    return lambda name, request, *rest: answers[request](name, *rest)
 
 
-def worker(pipe: Connection, *settings: Any) -> None:
-    answer = answering(*settings)
+def worker(pipe: Connection, settings: dict[str, Any]) -> None:
+    """Runs the loops that `settings` names; obeys (loop, request, argument …)."""
+    loops = {name: loop_of(name, *each) for name, each in settings.items()}
     with suppress(EOFError):  # the bench itself was ended
         while True:
-            pipe.send(answer(*pipe.recv()))
+            name, request, *rest = pipe.recv()
+            pipe.send(loops[name][request](*rest))
 
 
 def count_flops(config: Any, images: Any, device: Any) -> float:
@@ -299,9 +298,9 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         *arguments.override,
     ]  # fmt: skip
     composed(overrides)  # a mistake shows here, and not in each of the processes
-    names = list(arguments.only or NAMES)
-    settings = (overrides, arguments.device, arguments.workers)
-    groups = [names] if arguments.device.startswith("cuda") else [[name] for name in names]
+    settings = dict.fromkeys(arguments.only or NAMES, (overrides, arguments.device, arguments.workers))
+    shared = arguments.device.startswith("cuda")
+    groups = [settings] if shared else [{name: each} for name, each in settings.items()]
     pipes, processes = {}, []
     context = multiprocessing.get_context("spawn")
 
@@ -313,10 +312,10 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         for group in groups:
             pipe, other = context.Pipe()
             pipes |= dict.fromkeys(group, pipe)
-            processes.append(context.Process(target=worker, args=(other, group, *settings)))
+            processes.append(context.Process(target=worker, args=(other, group)))
             processes[-1].start()
             other.close()  # so that a worker's end is noticed
-        return measure(arguments, names, ask)
+        return measure(arguments, list(settings), ask)
     finally:
         for process in processes:
             process.kill()
