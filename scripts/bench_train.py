@@ -2,16 +2,22 @@
 
     python scripts/bench_train.py --arch cnn32 --loss rasgan --batch 32
 
-(a) reference: images one by one from the host through PIL and torchvision's transforms, two loader workers, contiguous
-    tensors, Adam one tensor at a time, the losses read to the host in every iteration.
+(a) reference: what the script of arXiv 1807.00734 does: images one by one from the host through PIL and torchvision's
+    transforms, in the training process; contiguous tensors; PyTorch's older spectral norm; Adam one tensor at a time.
 (b) plain: accelerate=none. (c) ships: accelerate=auto. Both with the data set on the device. --beside adds (c) under
 other settings, of which the layout and how many algorithms cuDNN tries are the bench's own:
 
     python scripts/bench_train.py --only ships --beside precision=bfloat16 --beside layout=contiguous
 
-Each runs in a process of its own, which waits while another is timed; rounds alternate, in changing order. Shown are
-medians over the rounds, with the slowest and the fastest; ratios, to the first loop, are taken within each round, so
-that a machine whose speed changes from one to the next does not change them.
+On a CPU each runs in a process of its own, which waits while another is timed; on a GPU, where a start takes seconds,
+those of one precision and one limit share one. Rounds alternate, in changing order. Shown are medians over the rounds,
+with the slowest and the fastest; ratios, to the first loop, are taken within each round, so that a machine whose speed
+changes from one to the next does not change them.
+
+"peak memory" is a process's, or what PyTorch took of a GPU for this loop. "GPU busy" is how long the GPU works on an
+iteration, as a part of how long the iteration takes. Of a CUDA graph it is the time between events around its replay:
+from the first kernel to the last, with the gaps between them, and with the launch where the GPU waits for it. Of other
+loops it is the sum of all kernels in a short profile.
 
 "of floor" is F / (R · t): t is the time of an iteration, R the rate of a large matrix product (the best of some) at
 the precision of the loop's convolutions (TF32 on a GPU by default), and F the floating-point operations of one
@@ -32,9 +38,12 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 IMAGES = {32: 50_000, 64: 9304, 128: 6645, 256: 2011}  # CIFAR-10 and the sizes of CAT
 NAMES = {"reference": "(a) reference", "plain": "(b) plain", "ships": "(c) ships"}
@@ -47,9 +56,14 @@ CHOICES = {"layout": LAYOUTS[0], "benchmark_limit": "10"}
 
 
 def reference(config: Any, images: Any, device: Any, workers: int) -> Iterator[None]:
-    """As scripts of 2018 did it. The networks are ours, with PyTorch's own spectral norm."""
+    """As the script of 2018 does it. The networks are ours, with the spectral norm that it took from PyTorch.
+
+    Args:
+        workers: loader processes. It has none: where training takes all cores they only disturb it.
+    """
     import torch
     from PIL import Image
+    from torch.nn.utils import parametrize
     from torch.utils.data import DataLoader, Dataset
     from torchvision import transforms
 
@@ -58,7 +72,9 @@ def reference(config: Any, images: Any, device: Any, workers: int) -> Iterator[N
 
     class Photos(Dataset):
         pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
-        transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,) * 3, (0.5,) * 3)])
+        transform = transforms.Compose(
+            [transforms.Resize(images.shape[2:]), transforms.ToTensor(), transforms.Normalize((0.5,) * 3, (0.5,) * 3)]
+        )
 
         def __len__(self) -> int:
             return len(self.pixels)
@@ -79,10 +95,10 @@ def reference(config: Any, images: Any, device: Any, workers: int) -> Iterator[N
     def packed(x: Any) -> Any:
         return x.reshape(batch, -1, *x.shape[2:])
 
-    normed, config.arch.spectral_norm = config.arch.spectral_norm, False
     generator, discriminator = build_networks(config.arch, config.seed)
-    for convolution in filter(lambda module: normed and isinstance(module, torch.nn.Conv2d), discriminator.modules()):
-        torch.nn.utils.parametrizations.spectral_norm(convolution)
+    for layer in [module for module in discriminator.modules() if parametrize.is_parametrized(module)]:
+        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
+        torch.nn.utils.spectral_norm(layer)
     generator.to(device).train()
     discriminator.to(device).train()
     settings = {"lr": config.optim.lr, "betas": tuple(config.optim.betas), "foreach": False, "fused": False}
@@ -104,12 +120,11 @@ def reference(config: Any, images: Any, device: Any, workers: int) -> Iterator[N
         for parameter in discriminator.parameters():
             parameter.requires_grad_(False)
         generator.zero_grad()
-        real_logits = discriminator(packed(next(reals).to(device))) if loss.needs_real_for_generator else None
         fake = packed(generator(torch.randn(batch * pac, config.arch.latent_dim).to(device)))
-        generator_value = loss.generator(real_logits, discriminator(fake))
-        generator_value.backward()
+        fake_logits = discriminator(fake)
+        real_logits = discriminator(packed(next(reals).to(device))) if loss.needs_real_for_generator else None
+        loss.generator(real_logits, fake_logits).backward()
         generator_adam.step()
-        value.item(), generator_value.item()
         yield
 
 
@@ -132,7 +147,7 @@ def ours(config: Any, images: Any, device: Any, mode: str, layout: str = LAYOUTS
         yield
 
 
-# --- one process a loop -----------------------------------------------------------------------------------------------
+# --- what is measured, in one process or several ----------------------------------------------------------------------
 
 
 def composed(overrides: list[str]) -> Any:
@@ -172,11 +187,12 @@ def parted(text: str) -> tuple[list[str], dict[str, str]]:
     return ["".join(pair) for pair in pairs if pair[0] not in CHOICES], choices
 
 
-def worker(
-    pipe: Connection, name: str, overrides: list[str], choices: dict[str, str], device_name: str, workers: int
-) -> None:
-    """Obeys: ("run", iterations) → seconds; ("flops",); ("precision",); ("rate",); ("busy", iterations); ("memory",);
-    None: ends."""
+def loop_of(
+    name: str, overrides: list[str], choices: dict[str, str], device_name: str, workers: int
+) -> dict[str, Callable[..., Any]]:
+    """One of the loops in this process, by what it can be asked: run(iterations) → seconds; warm_up(iterations);
+    device_seconds(iterations) → of each; memory() → bytes; flops() → of an iteration; precision(); rate() → operations
+    a second; machine() → what it is."""
     import torch
 
     from rgan_bench.training.devices import keep_freed_memory, resolve_device, set_numerics
@@ -196,7 +212,8 @@ def worker(
         reference(config, images, device, workers)
         if name == "reference"
         else ours(config, images, device, "none" if name == "plain" else config.accelerate, choices["layout"])
-    )
+    )  # built in its first iteration
+    taken = 0
 
     def run(iterations: int) -> float:
         started = time.perf_counter()
@@ -206,16 +223,35 @@ def worker(
             torch.cuda.synchronize()
         return time.perf_counter() - started
 
-    answers: dict[str, Callable[..., Any]] = {
+    def warm_up(iterations: int) -> None:
+        nonlocal taken
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            taken = -torch.cuda.memory_reserved()
+        run(iterations)
+        if device.type == "cuda":
+            taken += torch.cuda.max_memory_reserved()
+
+    return {
         "run": run,
+        "warm_up": warm_up,
+        "device_seconds": partial(device_seconds, run),
+        "memory": lambda: taken or memory_of_process(),
         "flops": lambda: count_flops(config, images, device),
         "precision": lambda: precision,
         "rate": lambda: matrix_rate(device, precision),
-        "busy": lambda iterations: busy(run, iterations),
-        "memory": lambda: memory(device),
+        "machine": lambda: machine(device_name),
     }
-    while (request := pipe.recv()) is not None:
-        pipe.send(answers[request[0]](*request[1:]))
+
+
+def worker(pipe: Connection, settings: dict[str, Any]) -> None:
+    """Runs the loops that `settings` names; obeys (loop, request, argument …)."""
+    loops = {name: loop_of(name, *each) for name, each in settings.items()}
+    with suppress(EOFError):  # the bench itself was ended
+        while True:
+            name, request, *rest = pipe.recv()
+            pipe.send(loops[name][request](*rest))
 
 
 def count_flops(config: Any, images: Any, device: Any) -> float:
@@ -260,22 +296,31 @@ def matrix_rate(device: Any, precision: str) -> float:
     return best
 
 
-def busy(run: Callable[[int], float], iterations: int) -> float:
-    """The part of the time in which a GPU kernel runs."""
+def device_seconds(run: Callable[[int], float], iterations: int) -> float:
+    """How long a GPU works on an iteration (see above)."""
+    import torch
     from torch.profiler import ProfilerActivity, profile
 
+    replay, replays = torch.cuda.CUDAGraph.replay, []
+
+    def timed(graph: Any) -> None:
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        replay(graph)
+        end.record()
+        replays.append((begin, end))
+
+    with patch.object(torch.cuda.CUDAGraph, "replay", timed):
+        run(iterations)
+    if replays:
+        return sum(begin.elapsed_time(end) for begin, end in replays) / 1e3 / iterations
     with profile(activities=[ProfilerActivity.CUDA]) as profiler:
-        seconds = run(iterations)
-    kernels = sum(event.self_device_time_total for event in profiler.key_averages())  # microseconds
-    return kernels / 1e6 / seconds
+        run(iterations)
+    return sum(event.self_device_time_total for event in profiler.key_averages()) / 1e6 / iterations
 
 
-def memory(device: Any) -> float:
-    """Peak bytes: of a GPU what PyTorch took, else of the process (its loader workers come on top)."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.max_memory_reserved()
+def memory_of_process() -> int:
+    """Peak bytes; its loader workers come on top."""
     own, children = (
         resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
@@ -292,46 +337,55 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
     ]  # fmt: skip
     loops = {name: parted("") for name in arguments.only or NAMES}
     loops |= {text: parted(text) for text in arguments.beside}
-    for more, _ in loops.values():
-        composed([*overrides, *more])  # a mistake shows here, and not in each of the processes
+    groups: dict[Any, dict[str, Any]] = {}
+    for name, (more, choices) in loops.items():
+        config = composed([*overrides, *more])  # a mistake shows here, and not in each of the processes
+        process_wide = ("tf32" if name == "reference" else config.precision, choices["benchmark_limit"])
+        settings = ([*overrides, *more], choices, arguments.device, arguments.workers)
+        groups.setdefault(process_wide if arguments.device.startswith("cuda") else name, {})[name] = settings
     pipes, processes = {}, []
     context = multiprocessing.get_context("spawn")
+
+    def ask(name: str, *request: Any) -> Any:
+        pipes[name].send((name, *request))
+        return pipes[name].recv()
+
     try:
-        for name, (more, choices) in loops.items():
-            pipes[name], other = context.Pipe()
-            settings = (other, name, [*overrides, *more], choices, arguments.device, arguments.workers)
-            processes.append(context.Process(target=worker, args=settings))
+        for group in groups.values():
+            pipe, other = context.Pipe()
+            pipes |= dict.fromkeys(group, pipe)
+            processes.append(context.Process(target=worker, args=(other, group)))
             processes[-1].start()
             other.close()  # so that a worker's end is noticed
-        return measure(arguments, pipes)
+        return measure(arguments, list(loops), ask)
     finally:
         for process in processes:
             process.kill()
 
 
-def measure(arguments: argparse.Namespace, pipes: dict[str, Connection]) -> dict[str, Any]:
-    def ask(name: str, *request: Any) -> Any:
-        pipes[name].send(request)
-        return pipes[name].recv()
-
-    counting = "ships" if "ships" in pipes else next(iter(pipes))
+def measure(arguments: argparse.Namespace, names: list[str], ask: Callable[..., Any]) -> dict[str, Any]:
+    counting = "ships" if "ships" in names else names[0]
     flops = ask(counting, "flops")
-    precisions = {name: ask(name, "precision") for name in pipes}
+    precisions = {name: ask(name, "precision") for name in names}
     measuring = {precision: name for name, precision in precisions.items()}
     rates: dict[str, list[float]] = {precision: [] for precision in measuring}
-    seconds: dict[str, list[float]] = {name: [] for name in pipes}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
     each = {}
-    for name in pipes:
-        ask(name, "run", arguments.warm_up)
+    for name in names:
+        ask(name, "warm_up", arguments.warm_up)
         one = ask(name, "run", 3) / 3
         each[name] = max(1, round(arguments.seconds / one))
     for number in range(arguments.rounds):
         for precision, name in measuring.items():  # in every round: the machine's speed may change from one to the next
             rates[precision].append(ask(name, "rate"))
-        for name in list(pipes) if number % 2 == 0 else reversed(pipes):
+        for name in names if number % 2 == 0 else names[::-1]:
             seconds[name].append(ask(name, "run", each[name]) / each[name])
+    working = {}
+    if arguments.device.startswith("cuda"):
+        for name in names[::-1]:  # (c) before anything is profiled
+            working[name] = ask(name, "device_seconds", 20)
     rows = {}
-    for name in pipes:
+    for name in names:
         typical = statistics.median(seconds[name])
         rows[name] = {
             "iterations_per_second": 1 / typical,
@@ -342,8 +396,8 @@ def measure(arguments: argparse.Namespace, pipes: dict[str, Connection]) -> dict
             ),
             "peak_memory": ask(name, "memory"),
         }
-        if arguments.device.startswith("cuda"):
-            rows[name]["gpu_busy"] = ask(name, "busy", max(20, each[name] // 10))
+        if working.get(name):  # without the right to profile there are no kernels
+            rows[name]["gpu_busy"] = working[name] / typical
     first = next(iter(seconds.values()))
     for name, row in rows.items():
         row["ratio"] = statistics.median(a / t for a, t in zip(first, seconds[name], strict=True))
@@ -352,7 +406,7 @@ def measure(arguments: argparse.Namespace, pipes: dict[str, Connection]) -> dict
         "flops": flops,
         "matrix_rates": rates,
         "rows": rows,
-        **machine(arguments.device),
+        **ask(counting, "machine"),
     }
 
 
@@ -403,7 +457,7 @@ def main() -> None:
     add("--rounds", type=int, default=5)
     add("--seconds", type=float, default=4.0, help="of each loop in each round")
     add("--warm-up", type=int, default=3, help="iterations before the first round")
-    add("--workers", type=int, default=2, help="loader processes of (a)")
+    add("--workers", type=int, default=0, help="loader processes of (a), of which the script has none")
     add("--only", nargs="*", choices=NAMES, help="some of the loops")
     add(
         "--beside", metavar="KEY=VALUE …", action="append", default=[],

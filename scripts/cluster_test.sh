@@ -91,4 +91,8 @@ sys.exit(len(found) != 8 or any(found.values()))
 END
 different=$?
 trap - EXIT
-[ $status -eq 0 ] && [ $different -eq 0 ] && rm -r "$place" && echo "all as it must be" || { echo "NOT as it must be: $place"; exit 1; }
+if [ $status -ne 0 ] || [ $different -ne 0 ]; then
+  echo "NOT as it must be: $place"
+  exit 1
+fi
+rm -r "$place" && echo "all as it must be"

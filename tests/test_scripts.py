@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -53,6 +54,20 @@ def test_bench_train_refuses_what_rgan_train_refuses() -> None:
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
         assert text in done.stderr
+
+
+def test_gpu_check_stops_at_a_wheel_that_cannot_be_installed(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "gpu_check.sh", tmp_path / "scripts")
+    (tmp_path / "wheelhouse").mkdir()
+    (tmp_path / "wheelhouse" / "broken-1.0-py3-none-any.whl").write_text("half a download")
+    command = ["bash", str(tmp_path / "scripts" / "gpu_check.sh"), str(tmp_path / "out")]
+    environment = os.environ | {"PYTHON": sys.executable, "RGAN_CHECK_BUDGET": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 2
+    assert "broken" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"scripts", "wheelhouse"}
 
 
 def test_bench_fid(tmp_path: Path) -> None:
