@@ -5,12 +5,14 @@ import contextlib
 import torch
 from torch import Tensor
 
+ROUNDING = 10 * torch.finfo(torch.float64).eps  # of the largest eigenvalue; zeros came out as at most a tenth of it
+
 
 def factor(sigma: Tensor) -> Tensor:
     """A, of [D, rank], with A Aᵀ = Σ.
 
-    Eigenvalues that are zero but for rounding are left out: what is left of them, about 1e-16 of the largest, is 1e-8
-    once its root is taken, and there are as many as dimensions without an image.
+    Eigenvalues that are zero but for rounding are left out: they come as 1e-16 of the largest, of which the root is
+    1e-8, and there are as many as dimensions without an image.
 
     Args:
         sigma: a covariance, float64 [D, D].
@@ -22,7 +24,7 @@ def factor(sigma: Tensor) -> Tensor:
             raise
         # cuSOLVER gives up on some matrices whose eigenvalues repeat, as zeros do.
         values, vectors = (each.to(sigma.device) for each in torch.linalg.eigh(sigma.cpu()))
-    sound = values > len(sigma) * torch.finfo(sigma.dtype).eps * values[-1]
+    sound = values > ROUNDING * values[-1]
     found: Tensor = vectors[:, sound] * values[sound].sqrt()
     return found
 
