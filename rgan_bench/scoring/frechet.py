@@ -2,31 +2,24 @@
 
 import contextlib
 
+import numpy as np
 import torch
+from scipy.linalg.lapack import dpstrf
 from torch import Tensor
 
-ROUNDING = 10 * torch.finfo(torch.float64).eps  # of the largest eigenvalue; zeros came out as at most a tenth of it
 
+def factor(sigma: np.ndarray) -> Tensor:
+    """A, float64 [D, rank] on the host, with A Aᵀ = Σ: Cholesky's, the largest pivot first.
 
-def factor(sigma: Tensor) -> Tensor:
-    """A, of [D, rank], with A Aᵀ = Σ.
-
-    Eigenvalues that are zero but for rounding are left out: they come as 1e-16 of the largest, of which the root is
-    1e-8, and there are as many as dimensions without an image.
+    It ends where only rounding would be left, as it is where there are fewer images than dimensions.
 
     Args:
         sigma: a covariance, float64 [D, D].
     """
-    try:
-        values, vectors = torch.linalg.eigh(sigma)
-    except RuntimeError:
-        if sigma.device.type == "cpu":
-            raise
-        # cuSOLVER gives up on some matrices whose eigenvalues repeat, as zeros do.
-        values, vectors = (each.to(sigma.device) for each in torch.linalg.eigh(sigma.cpu()))
-    sound = values > ROUNDING * values[-1]
-    found: Tensor = vectors[:, sound] * values[sound].sqrt()
-    return found
+    upper, pivots, rank, _ = dpstrf(sigma.T)  # transposed: as Fortran stores it
+    found = np.empty((len(sigma), rank))
+    found[pivots - 1] = np.triu(upper)[:rank].T
+    return torch.from_numpy(found)
 
 
 def trace_of_root(one: Tensor, two: Tensor) -> float:
@@ -36,7 +29,7 @@ def trace_of_root(one: Tensor, two: Tensor) -> float:
     """
     product = one.t() @ two
     if product.device.type != "cpu":
-        with contextlib.suppress(RuntimeError):  # as above
+        with contextlib.suppress(RuntimeError):  # cuSOLVER gives up on some matrices whose eigenvalues repeat
             return sum_by_eigenvalues(product)
     return float(torch.linalg.svdvals(product.cpu()).sum())
 

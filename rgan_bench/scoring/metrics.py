@@ -46,7 +46,7 @@ class Statistics:
     def factor(self, device: torch.device | None) -> Tensor:
         """A with A Aᵀ = Σ, float64 [D, rank]. Computed once: many generators are scored against the same reals."""
         if device not in self.factors:
-            self.factors[device] = factor(torch.from_numpy(self.sigma).to(device))
+            self.factors[device] = factor(self.sigma).to(device)
         return self.factors[device]
 
 

@@ -59,11 +59,11 @@ def test_of_fewer_images_than_dimensions_it_is_the_truth() -> None:
 
 
 def test_factors() -> None:
-    sigma = torch.from_numpy(statistics_of(features(20, 3, 30)).sigma)
+    sigma = statistics_of(features(20, 3, 30)).sigma
     found = factor(sigma)
     assert found.shape == (30, 19)
-    torch.testing.assert_close(found @ found.t(), sigma, rtol=0, atol=1e-15)
-    nothing = factor(torch.zeros(30, 30, dtype=torch.float64))  # all images are one
+    torch.testing.assert_close(found @ found.t(), torch.from_numpy(sigma), rtol=0, atol=1e-15)
+    nothing = factor(np.zeros((30, 30)))  # all images are one
     assert trace_of_root(nothing, found) == 0
 
 
