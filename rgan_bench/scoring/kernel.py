@@ -16,14 +16,15 @@ def kernel_distance(fake: np.ndarray, real: np.ndarray, device: torch.device | N
     subsets of at most 1,000: Binkowski et al. 2018 (arXiv 1801.01401), over the same subsets as torch-fidelity.
 
     Args:
-        fake, real: features [N, D]. Kernels are computed in float64, each once for all subsets that it lies in.
+        fake, real: features [N, D]. Each kernel is computed once for all subsets that it lies in: products with the
+            digits of the features, all else in float64.
         device: where.
 
     Returns:
         With `se_over_subsets`, the standard error of that mean, where there is more than one subset of each side.
     """
     size = min(SUBSET, len(fake), len(real))
-    fakes, reals = (torch.from_numpy(each).to(device, torch.float64) for each in (fake, real))
+    fakes, reals = (torch.from_numpy(each).to(device) for each in (fake, real))
     of_fakes, of_reals = (each.to(device) for each in subsets(len(fake), len(real), size))
     within = pair_sums(fakes, of_fakes) + pair_sums(reals, of_reals)
     distances = within / (size * (size - 1)) - 2 * cross_sums(fakes, of_fakes, reals, of_reals) / size**2
@@ -44,8 +45,8 @@ def subsets(fakes: int, reals: int, size: int) -> tuple[Tensor, Tensor]:
 
 def kernels(one: Tensor, two: Tensor) -> Tensor:
     """(xᵀy / D + 1)³ of all pairs, [N, M]."""
-    values = (one @ two.t()).div_(one.shape[1]).add_(1)
-    return values * values.square()
+    values = (one @ two.t()).double().div_(one.shape[1]).add_(1)
+    return values.mul_(values.square())
 
 
 def pair_sums(values: Tensor, member: Tensor) -> Tensor:

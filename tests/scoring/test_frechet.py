@@ -88,4 +88,4 @@ def test_kernel_distance_is_torch_fidelitys(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_gpu_computes_the_same() -> None:
     one, two = (statistics_of(features(300, seed, 400).float(), keep_features=True) for seed in (1, 2))
     metrics = ("frechet", *NEED_FEATURES)
-    assert measure(metrics, one, two, torch.device("cuda")) == pytest.approx(measure(metrics, one, two), rel=1e-9)
+    assert measure(metrics, one, two, torch.device("cuda")) == pytest.approx(measure(metrics, one, two), rel=1e-5)
