@@ -6,7 +6,7 @@ Whole commands are timed, start-up included: `rgan-fid` draws the fakes from a c
 no statistics of the real images at hand and then with those of the first call; torch-fidelity's `fidelity` gets the
 same fakes and real images as folders of PNG files, whose writing is not in its time, also first without and then with
 its own cache of the real images' statistics. Rounds alternate; shown are medians, slowest and fastest. The two scores
-must agree.
+must agree. Below the table: which share of `rgan-fid`'s time lies inside the extractor, and where the rest goes.
 """
 
 import argparse
@@ -24,9 +24,10 @@ from typing import Any
 
 from scripts.bench_train import machine
 
-OURS = [sys.executable, "-c", "from rgan_bench.cli.fid import main; main()"]
+OURS = [sys.executable, str(Path(__file__).with_name("fid_in_parts.py"))]
 THEIRS = [sys.executable, str(Path(__file__).with_name("fidelity_with_ours.py"))]
 EXTRACTORS = {"inception": "inception-v3-compat", "efficientnet-lite0": "efficientnet-lite0", "pixels": "pixels"}
+Run = tuple[float, float, dict[str, float]]
 
 
 def prepare(folder: Path, arguments: argparse.Namespace) -> None:
@@ -63,18 +64,20 @@ def timed(command: list[str], folder: Path, environment: dict[str, str]) -> tupl
     return time.perf_counter() - started, done.stdout
 
 
-def ours(folder: Path, arguments: argparse.Namespace, cache: Path) -> tuple[float, float]:
-    """(seconds, score)"""
+def ours(folder: Path, arguments: argparse.Namespace, cache: Path) -> Run:
+    """(seconds, score, share of the seconds by part)"""
     command = [*OURS, "generator.pt", "--data", "real", "--features", arguments.features, "--json"]
     command += ["--device", arguments.device]
     if arguments.weights:
         command += ["--weights", str(arguments.weights.resolve())]
-    seconds, text = timed(command, folder, {"RGAN_BENCH_CACHE": str(cache)})
-    return seconds, json.loads(text)[0]["value"]
+    parts = folder / "parts.json"
+    seconds, text = timed(command, folder, {"RGAN_BENCH_CACHE": str(cache), "FID_PARTS": str(parts)})
+    shares = {part: spent / seconds for part, spent in json.loads(parts.read_text()).items()}
+    return seconds, json.loads(text)[0]["value"], shares | {"start-up and the rest": 1 - sum(shares.values())}
 
 
-def theirs(folder: Path, arguments: argparse.Namespace, cache: Path, weights: Path | None) -> tuple[float, float]:
-    """(seconds, score)"""
+def theirs(folder: Path, arguments: argparse.Namespace, cache: Path, weights: Path | None) -> Run:
+    """(seconds, score, nothing)"""
     command = [*THEIRS, "--fid", "--input1", "fakes", "--input2", "real", "--silent", "--json"]
     command += ["--feature-extractor", EXTRACTORS[arguments.features], "--cache-root", str(cache)]
     command += ["--input2-cache-name", "real", "--cpu" if arguments.device == "cpu" else "--gpu"]
@@ -85,7 +88,7 @@ def theirs(folder: Path, arguments: argparse.Namespace, cache: Path, weights: Pa
     if arguments.features == "pixels":
         command += ["--feature-layer-fid", "192"]
     seconds, text = timed(command, folder, {})
-    return seconds, float(re.search(r"frechet_inception_distance\W+([-+.\de]+)", text)[1])
+    return seconds, float(re.search(r"frechet_inception_distance\W+([-+.\de]+)", text)[1]), {}
 
 
 def bench(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -94,7 +97,7 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
         from rgan_bench.scoring.extractors.efficientnet import weights_of
 
         weights = weights_of("efficientnet-lite0")
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[Run]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder, arguments)
@@ -105,10 +108,11 @@ def bench(arguments: argparse.Namespace) -> dict[str, Any]:
                 found.setdefault(f"torch-fidelity, {state}", []).append(theirs(folder, arguments, caches[1], weights))
     rows = {
         name: {
-            "seconds": statistics.median(seconds for seconds, _ in runs),
-            "slowest": max(seconds for seconds, _ in runs),
-            "fastest": min(seconds for seconds, _ in runs),
+            "seconds": statistics.median(seconds for seconds, *_ in runs),
+            "slowest": max(seconds for seconds, *_ in runs),
+            "fastest": min(seconds for seconds, *_ in runs),
             "score": runs[0][1],
+            "shares": {part: statistics.median(run[2][part] for run in runs) for part in runs[0][2]},
         }
         for name, runs in found.items()
     }
@@ -143,6 +147,9 @@ def main() -> None:
         numbers = [row[key] for key in ("seconds", "fastest", "slowest", "fakes_per_second")]
         ratios = f"{row['ratio']:>9.2f}{row['ratio_cached']:>10.2f}"
         print(f"{name:<40}" + "".join(f"{number:>9.1f}" for number in numbers) + ratios + f"{row['score']:>14.6g}")
+    for name, row in report["rows"].items():
+        if row["shares"]:
+            print(f"{name}: " + ", ".join(f"{part} {share:.1%}" for part, share in row["shares"].items()))
     print(f"scores differ by {report['relative_difference']:.1e}, relative")
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=2, default=str) + "\n")

@@ -1,7 +1,10 @@
+from functools import partial
+
 import pytest
 import torch
 
-from rgan_bench.rng import default_generator_from, draw_distinct, stream, stream_seed
+from rgan_bench import rng
+from rgan_bench.rng import default_generator_from, draw_batches, draw_distinct, stream, stream_seed
 
 
 def test_equal_keys_equal_draws_and_other_keys_others() -> None:
@@ -49,8 +52,24 @@ def test_every_ordered_choice_is_equally_likely(population: int) -> None:
 
 
 def test_too_many_are_refused() -> None:
-    with pytest.raises(ValueError, match="cannot draw 3 distinct indices from 2"):
-        draw_distinct(3, 2, stream(0, "t"))
+    for draw in (draw_distinct, partial(draw_batches, 1)):
+        with pytest.raises(ValueError, match="cannot draw 3 distinct indices from 2"):
+            draw(3, 2, stream(0, "t"))
+
+
+@pytest.mark.parametrize("population", [64, 301, 9_999, 50_000])
+def test_batches_begin_as_torchs_permutations(population: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If another torch permutes otherwise, this fails: then runs of before would draw other images."""
+    monkeypatch.setattr(rng, "WORTH_IT", 1.1)  # so that places are used three times and more
+    for seed in range(30):
+        for count in (9 + seed, 224, 225 + seed, 1024):
+            if count < population:
+                found = draw_batches(3, count, population, stream(seed, "t"))
+                generator = stream(seed, "t")
+                wanted = torch.stack([draw_distinct(count, population, generator) for _ in range(3)])
+                assert torch.equal(found, wanted), (seed, count)
+                if count**2 > population:
+                    assert torch.equal(found[0], torch.randperm(population, generator=stream(seed, "t"))[:count])
 
 
 def test_the_global_generator_comes_back_as_it_was() -> None:

@@ -78,6 +78,9 @@ def test_bench_fid(tmp_path: Path) -> None:
     assert len(report["rows"]) == 4
     assert report["relative_difference"] < 1e-3
     assert report["rows"]["rgan-fid, cold"]["score"] > 1
+    shares = report["rows"]["rgan-fid, real statistics cached"]["shares"]
+    assert next(iter(shares)) == "inside the extractor"
+    assert all(share > 0 for share in shares.values())
 
 
 def test_score_ladder(tmp_path: Path) -> None:

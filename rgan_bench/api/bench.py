@@ -67,13 +67,18 @@ class Bench:
         return [row for each in checkpoints for row in self.attempt(each, self.score_checkpoint)]
 
     def score_checkpoint(self, path: Path) -> list[Row]:
+        import torch
+
         from rgan_bench.run.checkpoint import config_of, generator_of, load_checkpoint
         from rgan_bench.scoring.sampling import NotFinite
 
         content = load_checkpoint(path)
         config = config_of(content, path)
         which = "ema" if self.options.ema else "raw"
-        generator = generator_of(content, config, path, ema=self.options.ema).to(self.device)
+        generator = generator_of(content, config, path, ema=self.options.ema)
+        # As the run itself had it, so that images are the same to the bit. Channels last is faster by a fifth on a CPU.
+        layout = torch.contiguous_format if config.accelerate == "none" else torch.channels_last
+        generator = generator.to(memory_format=layout).to(self.device)
         fid = self.fid(config.fid)
         scorer = self.scorer(fid, self.reference or config.data, config.limits)
         if scorer.data.image_size not in (None, config.data.image_size):

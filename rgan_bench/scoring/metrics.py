@@ -1,19 +1,17 @@
-"""Fréchet and kernel distances: images → features → statistics → score, with torch-fidelity's formulas.
+"""Images → features → statistics → scores.
 
 Images come as batches and leave as features: nothing is written as PNG, and fakes are never held all at once.
 """
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
-from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 
 from rgan_bench import register
 from rgan_bench.data.cache import cache_folder
@@ -22,13 +20,14 @@ from rgan_bench.files import write_atomically
 from rgan_bench.rng import draw_distinct, stream
 from rgan_bench.scoring.classes import ClassScore
 from rgan_bench.scoring.extractors import Extractor
+from rgan_bench.scoring.frechet import factor, trace_of_root
+from rgan_bench.scoring.kernel import kernel_distance
 from rgan_bench.scoring.neighbours import NEIGHBOURS, neighbour_scores
 from rgan_bench.scoring.projections import monge_distance
 from rgan_bench.scoring.protocol import Measured
 
 POOL = 10_000  # features kept for the metrics that need some, at most: 82 MB of Inception's
 NEED_FEATURES = ("kernel", *NEIGHBOURS, "mind")
-SUBSETS, SUBSET = 100, 1000  # of a kernel distance, and the images of each
 CACHE_FORMAT = 2  # raise it when cached statistics would no longer be what the code computes
 
 
@@ -42,6 +41,13 @@ class Statistics:
     count: int
     features: np.ndarray | None = None
     inception_score: Measured | None = None
+    factors: dict[torch.device | None, Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    def factor(self, device: torch.device | None) -> Tensor:
+        """A with A Aᵀ = Σ, float64 [D, rank]. Computed once: many generators are scored against the same reals."""
+        if device not in self.factors:
+            self.factors[device] = factor(self.sigma).to(device)
+        return self.factors[device]
 
 
 class Collector:
@@ -76,7 +82,8 @@ class Collector:
         self.first += values.sum(dim=0)
         self.second.addmm_(values.t(), values)
         if self.kept is not None:
-            self.kept.append(features.cpu()[self.chosen[self.count : self.count + len(features)]])
+            chosen = self.chosen[self.count : self.count + len(features)].nonzero()[:, 0]
+            self.kept.append(features[chosen.to(features.device)])  # to the host at the end: it would wait for each
         if self.classify is not None and self.classes is not None:
             self.classes.add(self.classify(features))
         self.count += len(features)
@@ -84,7 +91,7 @@ class Collector:
     def statistics(self) -> Statistics:
         mean = self.first / self.count
         sigma = (self.second - self.count * torch.outer(mean, mean)) / (self.count - 1)
-        kept = None if self.kept is None else torch.cat(self.kept).numpy()
+        kept = None if self.kept is None else torch.cat(self.kept).cpu().numpy()
         score = None if self.classes is None else self.classes.value()
         return Statistics((self.shift + mean).cpu().numpy(), sigma.cpu().numpy(), self.count, kept, score)
 
@@ -134,49 +141,33 @@ def statistics_of(features: Tensor, keep_features: bool = False) -> Statistics:
     return collector.statistics()
 
 
-def measure(metrics: Collection[str], fake: Statistics, real: Statistics) -> dict[str, float]:
-    """Metric → value, of what was collected for them."""
+def measure(
+    metrics: Collection[str], fake: Statistics, real: Statistics, device: torch.device | None = None
+) -> dict[str, float]:
+    """Metric → value, of what was collected for them, computed on `device`."""
     found: dict[str, float] = {}
     if "frechet" in metrics:
-        found["frechet"] = frechet_distance(fake, real)
+        found["frechet"] = frechet_distance(fake, real, device)
     if "inception_score" in metrics:
         assert fake.inception_score is not None
         found["inception_score"] = fake.inception_score
     if set(metrics) & set(NEED_FEATURES):
         assert fake.features is not None and real.features is not None
         if "kernel" in metrics:
-            found["kernel"] = kernel_distance(fake.features, real.features)
+            found["kernel"] = kernel_distance(fake.features, real.features, device)
         if "mind" in metrics:
-            found["mind"] = monge_distance(fake.features, real.features)
+            found["mind"] = monge_distance(fake.features, real.features, device)
         by_neighbours = [metric for metric in NEIGHBOURS if metric in metrics]
         if by_neighbours:
-            found |= neighbour_scores(fake.features, real.features, by_neighbours)
+            found |= neighbour_scores(fake.features, real.features, by_neighbours, device)
     return found
 
 
-def kernel_distance(fake: np.ndarray, real: np.ndarray) -> Measured:
-    """The squared maximum mean discrepancy with a cubic kernel, unbiased however few the images are, averaged over 100
-    subsets of at most 1,000: Binkowski et al. 2018 (arXiv 1801.01401), as torch-fidelity computes it.
-
-    Args:
-        fake, real: features [N, D].
-
-    Returns:
-        With `se_over_subsets`, the standard error of that mean, where there is more than one subset of each side.
-    """
-    size = min(SUBSET, len(fake), len(real))
-    found = kid_features_to_metric(
-        *map(torch.from_numpy, (fake, real)), kid_subsets=SUBSETS, kid_subset_size=size, verbose=False
-    )
-    error = {"se_over_subsets": found[KEY_METRIC_KID_STD] / SUBSETS**0.5} if size < min(len(fake), len(real)) else {}
-    return Measured(found[KEY_METRIC_KID_MEAN], **error)
-
-
-def frechet_distance(fake: Statistics, real: Statistics) -> float:
-    """‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½), Heusel et al. 2017 (arXiv 1706.08500), as torch-fidelity computes it."""
-    one, two = ({"mu": statistics.mu, "sigma": statistics.sigma} for statistics in (fake, real))
-    distance: float = fid_statistics_to_metric(one, two, verbose=False)[KEY_METRIC_FID]
-    return distance
+def frechet_distance(fake: Statistics, real: Statistics, device: torch.device | None = None) -> float:
+    """‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½), Heusel et al. 2017 (arXiv 1706.08500)."""
+    difference = fake.mu - real.mu
+    root = trace_of_root(fake.factor(device), real.factor(device))
+    return float(difference @ difference + np.trace(fake.sigma) + np.trace(real.sigma) - 2 * root)
 
 
 # --- real images ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ NEIGHBOURS = {"precision": 3, "recall": 3, "density": 5, "coverage": 5}
 CHUNK = 1000  # rows of distances at a time: to 10,000 others 80 MB
 
 
-def neighbour_scores(fake: np.ndarray, real: np.ndarray, metrics: Collection[str]) -> dict[str, float]:
+def neighbour_scores(
+    fake: np.ndarray, real: np.ndarray, metrics: Collection[str], device: torch.device | None = None
+) -> dict[str, float]:
     """Some of these, each by which fakes lie in which balls. A ball reaches from an image to its k-th neighbour.
 
     precision: the share of fakes within the ball of some real image, recall: of real images within that of some fake;
@@ -21,15 +23,16 @@ def neighbour_scores(fake: np.ndarray, real: np.ndarray, metrics: Collection[str
 
     Args:
         fake, real: features [N, D] and [M, D], each more than k. Distances are computed in float64.
+        device: where.
     """
-    fakes, reals = (torch.tensor(each, dtype=torch.float64) for each in (fake, real))
+    fakes, reals = (torch.tensor(each, dtype=torch.float64, device=device) for each in (fake, real))
     centre = reals.mean(dim=0)  # distances come from products, whose digits cancel far from zero
     for each in (fakes, reals):
         each -= centre
     around_reals = radii(reals, {NEIGHBOURS[metric] for metric in metrics})
     around_fakes = radii(fakes, {NEIGHBOURS["recall"]} if "recall" in metrics else ())
     sums = dict.fromkeys(metrics, 0)
-    within = torch.zeros(len(fakes), dtype=torch.bool)
+    within = torch.zeros(len(fakes), dtype=torch.bool, device=device)
     for rows, distances in chunks(reals, fakes):
         if "precision" in metrics:
             within |= (distances <= around_reals[NEIGHBOURS["precision"]][rows, None]).any(dim=0)

@@ -182,7 +182,7 @@ class Scorer:
         fake = dict(zip(metrics, summarise(found_in, self.extractors, total, keep, classify), strict=True))
         found: dict[str, float] = {}
         for features, mine in wanted.items():
-            values = measure(metrics[features], fake[features], real[features])
+            values = measure(metrics[features], fake[features], real[features], self.device)
             asked = metrics_of(features, self.fid.metrics)
             # What nobody asked for stands beside another score, as a number alone.
             found |= {

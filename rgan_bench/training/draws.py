@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rgan_bench.config.schema import Config
-from rgan_bench.rng import draw_distinct, stream
+from rgan_bench.rng import draw_batches, stream
 
 BLOCK = 32  # iterations brought over at once: a copy of its own for each would stall a GPU
 BLOCK_NUMBERS = 1 << 26  # of noise in a block, at most: 256 MB
@@ -51,7 +51,7 @@ def draw(config: Config, population: int, real_batches: int, key: int) -> Draws:
     batch_size, n_d = config.train.batch_size, config.optim.n_d
     packed = batch_size * config.arch.pac  # a batch of B verdicts takes B·pac reals and B·pac fakes
     reals = stream(config.seed, "train/real", key)
-    indices = torch.stack([draw_distinct(packed, population, reals) for _ in range(real_batches)])
+    indices = draw_batches(real_batches, packed, population, reals)
     if config.data.flip:
         sides = torch.randint(2, indices.shape, generator=stream(config.seed, "train/flip", key))
         indices = indices + population * sides

@@ -43,7 +43,7 @@ def test_it_repeats_the_scores_of_the_run(run: tuple[Path, dict], rgan_fid: Call
     history = dict(result["scores"]["fd_pixels"]["history"])
     for row in rows:
         assert row["score"] == "fd_pixels"
-        assert row["value"] == pytest.approx(history[row["iteration"]], rel=1e-6)
+        assert row["value"] == history[row["iteration"]]  # to the bit: of the same images
         assert row["protocol"] == result["protocol"]["fd_pixels"]  # and so they may be compared
 
 
@@ -58,7 +58,7 @@ def test_averages_are_scored_beside_the_generators(
         history = dict(result["scores"][name]["history"])
         for row in json.loads(out):
             assert (row["score"], row["protocol"].get("generator")) == (name, generator)
-            assert row["value"] == pytest.approx(history[row["iteration"]], rel=1e-6)
+            assert row["value"] == history[row["iteration"]]
             assert row["protocol"] == result["protocol"][name]
     kept = json.loads((folder / "checkpoints" / "fid.json").read_text())
     assert [(row["path"], row["score"]) for row in kept] == [

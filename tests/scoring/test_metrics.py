@@ -21,6 +21,7 @@ from rgan_bench.data.cache import cache_folder
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.errors import UserError
 from rgan_bench.scoring.extractors import Extractor, create_extractor
+from rgan_bench.scoring.kernel import kernel_distance
 from rgan_bench.scoring.metrics import (
     POOL,
     Collector,
@@ -28,7 +29,6 @@ from rgan_bench.scoring.metrics import (
     Statistics,
     collect,
     frechet_distance,
-    kernel_distance,
     statistics_of,
 )
 from rgan_bench.scoring.scorer import Scorer

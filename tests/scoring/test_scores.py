@@ -13,10 +13,11 @@ from rgan_bench.config.schema import FAMILIES, Config
 from rgan_bench.data.dataset import ImageDataset
 from rgan_bench.errors import UserError
 from rgan_bench.rng import stream
-from rgan_bench.scoring import metrics, neighbours
+from rgan_bench.scoring import kernel, neighbours
 from rgan_bench.scoring.classes import ClassScore
 from rgan_bench.scoring.extractors import Extractor
-from rgan_bench.scoring.metrics import Collector, Statistics, kernel_distance, measure, statistics_of
+from rgan_bench.scoring.kernel import kernel_distance
+from rgan_bench.scoring.metrics import Collector, Statistics, measure, statistics_of
 from rgan_bench.scoring.neighbours import NEIGHBOURS, neighbour_scores
 from rgan_bench.scoring.projections import DIRECTIONS, monge_distance
 from rgan_bench.scoring.protocol import FEATURE_METRICS, Protocol, metrics_of
@@ -122,8 +123,8 @@ def test_inception_score_at_its_ends() -> None:
 
 
 def test_a_kernel_distance_knows_its_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "SUBSETS", 16)
-    monkeypatch.setattr(metrics, "SUBSET", 100)
+    monkeypatch.setattr(kernel, "SUBSETS", 16)
+    monkeypatch.setattr(kernel, "SUBSET", 100)
     fake, real = features(150, 10, 5).astype(float), features(120, 11, 5).astype(float)
     chance, distances = np.random.RandomState(2020), []
     for _ in range(16):
