@@ -20,8 +20,8 @@ WORTH_IT, OTHERWISE = 60, 2**32 // 20
 
 
 def stream_seed(seed: int, name: str, index: int = 0) -> int:
-    """64 bits, different for every (seed, name, index). PyTorch's CPU generator takes the lower 32: of 100,000 iterations
-    about one pair shares the numbers of a stream."""
+    """64 bits, different for every (seed, name, index). PyTorch's CPU generator takes the lower 32: of 100,000
+    iterations about one pair shares the numbers of a stream."""
     digest = hashlib.blake2b(f"{seed}/{name}/{index}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)  # torch takes seeds from the signed range
 
