@@ -277,8 +277,12 @@ def count_flops(config: Any, images: Any, device: Any) -> float:
 
 
 def matrix_rate(device: Any, precision: str) -> float:
-    """Floating-point operations a second of the fastest of some large products, at the precision of convolutions."""
+    """Floating-point operations a second of the fastest of some large products, at the precision of convolutions.
+
+    On a CPU a product is also taken as a convolution of 1×1: another library computes it, and on some the faster one.
+    """
     import torch
+    from torch.nn.functional import conv2d
 
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
@@ -286,9 +290,13 @@ def matrix_rate(device: Any, precision: str) -> float:
     for size in (1024, 2048, 4096) if device.type == "cpu" else (4096, 8192):
         kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
         one, two = torch.randn(2, size, size, device=device).to(kind)
-        for _ in range(6):
+        products = [lambda one=one, two=two: one @ two]
+        if device.type == "cpu":
+            pixels = one.view(16, size // 512, 32, size).permute(0, 3, 1, 2)  # channels last, as it lies
+            products.append(lambda pixels=pixels, weight=two[:, :, None, None]: conv2d(pixels, weight))
+        for product in products * 6:
             started = time.perf_counter()
-            one @ two
+            product()
             if device.type == "cuda":
                 torch.cuda.synchronize()
             best = max(best, 2 * size**3 / (time.perf_counter() - started))

@@ -183,7 +183,7 @@ CHECKS: dict[str, Check] = {
     "device": device_name,
     "devices": at_least(1),
     "cells_per_gpu": lambda value: None if value is None or value >= 1 else "must be at least 1, or null for no limit",
-    "accelerate": one_of("auto", "none", "graphs", "compile"),
+    "accelerate": one_of("auto", "none", "layout", "graphs", "compile"),
     "precision": one_of(*PRECISIONS),
     "logger": some_loggers,
     "output_root": not_empty,

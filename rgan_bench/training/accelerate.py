@@ -35,14 +35,14 @@ class Accelerator:
     Attributes:
         of_state: what TrainState.new is to know: whether layouts and optimizers are to be PyTorch's plain ones, and
             whether networks take fewer kernels.
-        ran: none, layout (eager; channels last, fused Adam, on a CPU some gradients as matrix products), graphs, or
-            compile (on a GPU captured as well); for result.json.
+        ran: none, layout (eager; channels last, fused Adam, with auto on a CPU some gradients as matrix products),
+            graphs, or compile (on a GPU captured as well); for result.json.
     """
 
     def __init__(self, mode: str, device: torch.device, say: Callable[[str], None] = lambda text: None) -> None:
         """
         Args:
-            mode: none, graphs, compile or auto: graphs on a GPU, layout elsewhere.
+            mode: none, layout, graphs, compile or auto: graphs on a GPU, layout elsewhere.
 
         Raises:
             UserError: graphs without a GPU.
@@ -50,7 +50,7 @@ class Accelerator:
         if mode == "graphs" and device.type != "cuda":
             raise UserError(f"accelerate=graphs: needs a CUDA device, and this is {device}; use accelerate=auto")
         self.mode, self.device, self.say = mode, device, say
-        self.ran = mode if mode in ("none", "compile") else "layout" if device.type != "cuda" else "graphs"
+        self.ran = mode if mode in ("none", "layout", "compile") else "layout" if device.type != "cuda" else "graphs"
         if mode == "auto" and ranks.world().count > 1:  # nobody has captured an exchange between devices yet
             self.ran = "layout"
 
@@ -79,7 +79,7 @@ class Accelerator:
                     if not getattr(module, "compilable", True):
                         module.forward = torch.compiler.disable(module.forward)
                 network.compile()
-        if self.ran == "layout" and self.device.type == "cpu":
+        if self.mode == "auto" and self.device.type == "cpu":
             return weight_gradients_as_products()(iteration)
         if self.device.type != "cuda" or self.ran not in ("graphs", "compile"):
             return iteration

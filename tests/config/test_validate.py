@@ -211,7 +211,7 @@ REFUSED = [
     ("seed=null", r"seed=null: must be an integer"),
     ("device=gpu", r"device=gpu: must be auto, cpu, cuda or cuda:N"),
     ("output_root=''", r"output_root=: must not be empty"),
-    ("accelerate=fast", r"accelerate=fast: did you mean auto\? one of: auto, none, graphs, compile"),
+    ("accelerate=fast", r"accelerate=fast: did you mean auto\? one of: auto, none, layout, graphs, compile"),
     ("accelerate=compile loss.penalty=[lecam,r1]", r"accelerate=compile: loss\.penalty=r1 differentiates twice"),
     ("accelerate=compile loss=wgangp", r"accelerate=compile: loss\.penalty=gp differentiates twice"),
     ("+train.stpes=3", r"train\.stpes=3: there is no key train\.stpes; did you mean train\."),
