@@ -98,7 +98,7 @@ class Chain:
 def convolved(layer: nn.Conv2d, images: Tensor, weight: Tensor, biases: Tensor | None) -> Tensor:
     """[passes · B, C, H, W] → of this shape, or, with a bias for each of several passes, [passes, B, C, H, W]."""
     alone = None if biases is None or len(biases) > 1 else biases.flatten()
-    found = F.conv2d(images, weight, alone, layer.stride, layer.padding)
+    found: Tensor = layer._conv_forward(images, weight, alone)
     if biases is not None and alone is None:
         found = found.unflatten(0, (len(biases), -1)) + biases.to(found.dtype)[:, None, :, None, None]
     return found

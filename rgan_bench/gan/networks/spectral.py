@@ -28,10 +28,10 @@ def add_spectral_norm(network: nn.Module, *, linear: bool = False) -> None:
 
 
 def spectral_norm_of(module: nn.Module) -> "SpectralNorm | None":
-    """What `add_spectral_norm` has put on this layer."""
+    """What `add_spectral_norm` has put on this layer, if nothing else is on it."""
     layer: Any = module
     norms = list(layer.parametrizations.weight) if is_parametrized(module, "weight") else []
-    return next((norm for norm in norms if isinstance(norm, SpectralNorm)), None)
+    return norms[0] if len(norms) == 1 and isinstance(norms[0], SpectralNorm) else None
 
 
 class SpectralNorm(nn.Module):
