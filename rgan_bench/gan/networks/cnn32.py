@@ -39,8 +39,6 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Packed images [B, 3·pac, 32, 32] → logits [B, 1]."""
 
-    each_layer_once = True
-
     def __init__(self, *, pac: int, width: int, batch_norm: bool, spectral_norm: bool, activation: str) -> None:
         super().__init__()
         self.pac = pac

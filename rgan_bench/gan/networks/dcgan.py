@@ -49,8 +49,6 @@ class Discriminator(nn.Module):
     convolution.
     """
 
-    each_layer_once = True
-
     def __init__(
         self, *, image_size: int, pac: int, width: int, batch_norm: bool, spectral_norm: bool, activation: str
     ) -> None:

@@ -19,8 +19,8 @@ def use_fewer_kernels(generator: nn.Module, discriminator: nn.Module) -> None:
     """Has both, in place, compute the same with fewer kernels where it can be had. Parameters, buffers and their names
     stay.
 
-    Of discriminators it must be known what they do: `in_a_row` gives their layers, where these follow one another, and
-    `each_layer_once` says whether a pass uses each of them once. Then `logits_of` makes use of it.
+    Of discriminators it must be known what they do: `in_a_row` gives their layers, where these follow one another;
+    others say by `each_layer_once` whether a pass uses each of them once. `logits_of` makes use of either.
     """
     use_grouped(discriminator)
     for module in (*generator.modules(), *discriminator.modules()):
@@ -39,7 +39,7 @@ def use_fewer_kernels(generator: nn.Module, discriminator: nn.Module) -> None:
         chain = Chain(layers)
         found.look_ahead, found.takes_several = chain.look_ahead, True
         found.forward = lambda *batches: chain(*batches) if discriminator.training else plain(*batches)
-    elif normed and getattr(discriminator, "each_layer_once", False):
+    elif normed and (layers or getattr(discriminator, "each_layer_once", False)):
         ahead = Ahead(normed)
 
         def forward(images: Tensor) -> Any:

@@ -63,7 +63,7 @@ class Ahead:
 
     def look(self, passes: int) -> None:
         """What is left of other passes is forgotten: a step has broken off."""
-        found, count = Normalised.apply(self.vectors, passes, *self.vectors.weights), len(self.vectors.weights)
+        found, count = AllNormalised.apply(self.vectors, passes, *self.vectors.weights), len(self.vectors.weights)
         self.passes = [found[start : start + count] for start in range(0, passes * count, count)]
 
     def give(self) -> None:
@@ -74,7 +74,7 @@ class Ahead:
             norm.given = weight
 
 
-class Normalised(torch.autograd.Function):
+class AllNormalised(torch.autograd.Function):
     """Weights of all layers → W / σ of all of them for the first pass, for the second, …"""
 
     @staticmethod
@@ -109,6 +109,5 @@ class Normalised(torch.autograd.Function):
                 part = torch.addr(each, shares[layer, :rows], vectors[layer, 0, :columns])
                 before = totals[layer]
                 totals[layer] = part if before is None else before + part
-        shapes = [weight.shape for weight in normalised[: len(totals)]]
-        found_all = (None if t is None else as_weight(t, shape) for t, shape in zip(totals, shapes, strict=True))
-        return None, None, *found_all
+        pairs = zip(totals, normalised, strict=False)
+        return None, None, *(None if total is None else as_weight(total, weight.shape) for total, weight in pairs)
