@@ -20,7 +20,7 @@ clients() { # their process numbers
   for server in $(ask get_server_list); do ask "get_client_list $server"; done | xargs
 }
 
-[ $# -eq 1 ] || fail "start, stop or status?"
+[[ $# -eq 1 && $1 =~ ^(start|stop|status)$ ]] || fail "${*:-nothing}: start, stop or status?"
 command -v nvidia-cuda-mps-control > /dev/null ||
   fail "there is no nvidia-cuda-mps-control, which comes with NVIDIA's driver; without it runs on one GPU take turns"
 case $1 in
@@ -44,5 +44,4 @@ case $1 in
     using=$(clients)
     echo "NVIDIA MPS runs ($pipes); processes that use it: ${using:-none}"
     ;;
-  *) fail "$1: start, stop or status?" ;;
 esac
