@@ -30,7 +30,8 @@ def list_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rgan-runs",
         usage="%(prog)s [OUTPUTS ...] [KEY=VALUE ...] [--sort COLUMN] [--reverse] [--json] [--watch [SECONDS]]\n"
-        "       %(prog)s show RUN [OTHER] | clean [OUTPUTS ...] [KEY=VALUE ...] | rerun RUN [KEY=VALUE ...]",
+        "       %(prog)s show RUN [OTHER] | rerun RUN [KEY=VALUE ...]\n"
+        "       %(prog)s clean [OUTPUTS ...] [KEY=VALUE ...] | pack [OUTPUTS ...] [KEY=VALUE ...] --out FILE",
         description="Lists the runs in folders: what differs between them, how they stand, last and best score.",
         epilog="A run is running while a process holds its folder; killed, if result.json says running and none does. "
         "`rgan-runs show --help` and so on tell of the other commands; ./show is a folder of that name.",
@@ -200,6 +201,30 @@ def places(asked: argparse.Namespace) -> list[Path]:
     return asked.outputs or [place for place in [Path("outputs")] if place.is_dir()]
 
 
+def pack(arguments: list[str]) -> None:
+    about = "Writes the result.json of runs into one file, to publish it or hand it on: rgan-table FILE makes their "
+    about += "tables, rgan-table FILE/FOLDER those of some. Of absolute paths only the last part stays."
+    parser = argparse.ArgumentParser(prog="rgan-runs pack", description=about)
+    parser.add_argument("what", nargs="*", metavar="OUTPUTS | KEY=VALUE",
+        help="folders that hold runs (default: outputs); only runs with this value, as of rgan-runs")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="whose name ends in .json")
+    asked = parser.parse_args(arguments)
+    if asked.out.suffix != ".json" or asked.out.name == "result.json":
+        raise UserError(f"--out {asked.out}: the name must end in .json, and not be result.json, which is one run's")
+
+    from rgan_bench.catalogue import packing
+    from rgan_bench.files import write_text_atomically
+    from rgan_bench.report.parts import printable
+
+    runs = gather(asked.what)
+    text = packing.pack(runs, [Path(place) for place in split(asked.what)[0] or ("outputs",)])
+    try:
+        write_text_atomically(asked.out, text)
+    except OSError as error:
+        raise UserError(f"--out {printable(asked.out)}: cannot be written ({printable(one_line(error))})") from error
+    say(f"{len(runs)} run{'s' * (len(runs) != 1)}: {printable(asked.out)}")
+
+
 # --- cleaning up ------------------------------------------------------------------------------------------------------
 
 
@@ -271,4 +296,4 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-COMMANDS: dict[str, Callable[[list[str]], None]] = {"show": show, "clean": clean, "rerun": rerun}
+COMMANDS: dict[str, Callable[[list[str]], None]] = {"show": show, "clean": clean, "rerun": rerun, "pack": pack}

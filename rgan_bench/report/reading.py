@@ -1,10 +1,12 @@
-"""result.json files → runs. Whatever a file holds, it becomes a Run that the rest may rely on, or is named as none."""
+"""result.json files, alone or several packed in one → runs. Whatever a file holds, it becomes a Run that the rest may
+rely on, or is named as none."""
 
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ def find_runs(places: Iterable[Path], say: Callable[[str], None] = lambda text: 
     """Every run at or below these folders, in the order of their names.
 
     Args:
+        places: folders, files that `rgan-runs pack` wrote, and what would be folders in these.
         say: is told of each file that is left out, and why.
 
     Raises:
@@ -46,11 +49,9 @@ def find_runs(places: Iterable[Path], say: Callable[[str], None] = lambda text: 
     refused: list[str] = []
     runs: dict[str, Run] = {}
     for place in places:
-        if not is_there(place):
-            raise UserError(f"{printable(place)}: there is no such folder; name folders that hold runs")
-        for path in result_files(place, refused):
+        for path, content in results_at(place, refused):
             try:
-                runs.setdefault(os.path.realpath(path), read_run(path))
+                runs.setdefault(os.path.realpath(path), run_of(content(), path.parent))
             except Malformed as error:
                 refused.append(f"{printable(path)}: not a result of rgan-train ({error})")
     if not runs and refused:
@@ -63,6 +64,32 @@ def find_runs(places: Iterable[Path], say: Callable[[str], None] = lambda text: 
         say(f"left out: {text}")
     names = Counter(run.title for run in runs.values())
     return [run if names[run.title] == 1 else replace(run, title=printable(run.folder)) for run in runs.values()]
+
+
+def results_at(place: Path, refused: list[str]) -> Iterator[tuple[Path, Callable[[], Any]]]:
+    """(path of a result.json, what reads it). Packed ones have the path that they would have if the file were a folder.
+
+    Args:
+        refused: gets a line for each folder that cannot be searched, and each file that is none of packed results.
+
+    Raises:
+        UserError: the place is not there.
+    """
+    file = next((path for path in (place, *place.parents) if path.is_file()), None)
+    if file is None or file.name == "result.json":
+        if not is_there(place):
+            raise UserError(f"{printable(place)}: there is no such folder; name folders that hold runs")
+        yield from ((path, partial(load, path)) for path in result_files(place, refused))
+        return
+    try:
+        packed = [(file / name / "result.json", part.value) for name, part in Part(load(file))["runs"].parts().items()]
+    except Malformed as error:
+        refused.append(f"{printable(file)}: neither a folder nor what rgan-runs pack writes ({error})")
+        return
+    found = [(path, value) for path, value in packed if path.is_relative_to(place)]
+    if not found:
+        raise UserError(f"{printable(place)}: none of the {len(packed)} runs in {printable(file)} lies there")
+    yield from ((path, partial(lambda value: value, value)) for path, value in found)
 
 
 def is_there(place: Path) -> bool:
@@ -94,7 +121,18 @@ def read_run(path: Path) -> Run:
     Raises:
         Malformed: the file cannot be read, or is no result of rgan-train.
     """
-    result = Part(load(path))
+    return run_of(load(path), path.parent)
+
+
+def run_of(content: Any, folder: Path) -> Run:
+    """
+    Args:
+        content: of its result.json.
+
+    Raises:
+        Malformed: it is no result of rgan-train.
+    """
+    result = Part(content)
     scores, protocols = result["scores"].parts(), result["protocol"].parts()
     for name in scores:
         if name not in protocols:
@@ -104,8 +142,8 @@ def read_run(path: Path) -> Run:
     rate, failure = result.optional("iterations_per_second"), result.optional("failure")
     images = data.optional("fingerprint") if data else None
     return Run(
-        folder=path.parent,
-        title=printable(path.absolute().parent.name),
+        folder=folder,
+        title=printable(folder.absolute().name),
         status=result["status"].text(),
         iteration=result["iteration"].iteration(),
         config=read_config(result["config"]),

@@ -1,0 +1,81 @@
+"""rgan-runs pack: results of many runs in one file, which rgan-table reads as it reads folders."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from rgan_bench.catalogue.packing import without_folders
+from rgan_bench.cli import table
+from tests.report.conftest import rewrite
+
+Command = Callable[..., tuple[int, str, str]]
+Finished = Callable[..., Path]
+
+
+@pytest.fixture
+def rgan_table(run_command: Callable[..., tuple[int, str, str]]) -> Command:
+    return partial(run_command, table.main)
+
+
+def test_a_packed_file_gives_the_tables_of_its_folders(
+    finished: Finished, rgan_runs: Command, rgan_table: Command
+) -> None:
+    for seed in (1, 2, 3):
+        finished("loss=sgan", f"seed={seed}", value=7.0 + seed / 10, root="outputs/one")
+        finished("loss=rasgan", f"seed={seed}", value=3.0 + seed / 10, root="outputs/two")
+    status, out, err = rgan_runs("pack", "outputs", "--out", "results.json")
+    assert (status, out, err.strip()) == (0, "", "rgan-runs: 6 runs: results.json")
+    for below in ("", "/one", "/two"):
+        for how in ((), ("--claims",), ("--format", "json"), ("--format", "html")):
+            status, told, _ = rgan_table(f"results.json{below}", *how)
+            assert status == 0
+            wanted = rgan_table(f"outputs{below}", *how)[1]
+            if how != ("--format", "html"):  # a page has pictures, which a packed file has not
+                assert told.replace("results.json", "outputs") == wanted
+    assert rgan_runs("pack", "loss=sgan", "--out", "sgan.json")[0] == 0
+    assert all(name.startswith("one/demo_cnn32_sgan_") for name in json.loads(Path("sgan.json").read_text())["runs"])
+    _, _, err = rgan_table("results.json/three")
+    assert err.endswith("results.json/three: none of the 6 runs in results.json lies there\n")
+
+
+def test_no_folder_of_the_machine_gets_into_it() -> None:
+    told = {
+        "command": "rgan-train data.root=/home/me/photos.zip 'fid.weights=/opt/w/x.pt' device=cuda:0",
+        "failure": ["open '/home/me/a/b.zip': no; see https://example.org/a/b and data/c/d.zip"],
+        "root": "/home/me/photos.zip",
+        "n": 3,
+    }
+    assert without_folders(told) == {
+        "command": "rgan-train data.root=photos.zip 'fid.weights=x.pt' device=cuda:0",
+        "failure": ["open 'b.zip': no; see https://example.org/a/b and data/c/d.zip"],
+        "root": "photos.zip",
+        "n": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "neither a folder nor what rgan-runs pack writes (not JSON"),
+        ('{"runs": [1]}', "neither a folder nor what rgan-runs pack writes (runs is a list, not an object)"),
+        ('{"runs": {"a": {"status": 3}}}', "p.json/a/result.json: not a result of rgan-train ("),
+    ],
+)
+def test_a_file_that_is_none_is_named(content: str, told: str, tmp_path: Path, rgan_table: Command) -> None:
+    Path("p.json").write_text(content)
+    status, out, err = rgan_table("p.json")
+    assert (status, out) == (2, "") and told in err and len(err.splitlines()) == 1
+
+
+def test_what_cannot_be_packed_is_named_and_nothing_is_written(finished: Finished, rgan_runs: Command) -> None:
+    folder = finished("loss=sgan")
+    for out in ("results.txt", "result.json"):
+        status, _, err = rgan_runs("pack", "--out", out)
+        assert status == 2 and "must end in .json, and not be result.json" in err
+    rewrite(folder, status=3)
+    status, _, err = rgan_runs("pack", "--out", "results.json")
+    assert status == 2 and folder.name in err and "leave it out: status=finished,diverged" in err
+    assert not Path("results.json").exists()
