@@ -39,6 +39,7 @@ from rgan_bench.sweeps.finished import retell
 from rgan_bench.sweeps.launchers import is_basic, leave_the_job, stops_together
 from rgan_bench.sweeps.outcomes import STOPPED, Outcome, Sweep, exit_status, outcome_of, print_sweep
 from rgan_bench.sweeps.plan import WatchSweep
+from rgan_bench.sweeps.side_by_side import as_one_of_several, leave_if_orphaned
 
 EXIT_DIVERGED = 3
 EXIT_NOT_SCORED = 4
@@ -115,13 +116,17 @@ def run_cell(composed: DictConfig) -> float | None:
         sweep.begin(number, sweep.told(number, overrides))
         try:
             alone = is_basic(launcher)
-            outcome = run(composed, full=False, brief=True, wait=sweep.shares_its_run(number), named=not alone)
+            with as_one_of_several(sweep):
+                outcome = run(composed, full=False, brief=True, wait=sweep.shares_its_run(number), named=not alone)
         except Exception as error:  # a bug or a full device must not cost the cells to come
             traceback.print_exc()
             outcome = Outcome("failed", reason=one_line(f"{type(error).__name__}: {error}"), exit_status=1)
     if outcome.status == "interrupted" and stops_together(launcher):
         sweep.stopped.touch()
-    sweep.record(replace(outcome, number=number, overrides=sweep.told(number, overrides)))
+    try:
+        sweep.record(replace(outcome, number=number, overrides=sweep.told(number, overrides)))
+    finally:
+        leave_if_orphaned(outcome.exit_status)
     if outcome.status == "interrupted":
         leave_the_job(launcher, outcome.exit_status)
     with contextlib.suppress(UserError):  # refused, which its outcome says

@@ -83,6 +83,11 @@ class StopSignals:
         finally:
             self._breaking_off = False
 
+    @classmethod
+    def listens_to(cls, number: int) -> bool:
+        """Whether such a signal, if it came now, would go to one of these in this process."""
+        return isinstance(getattr(signal.getsignal(number), "__self__", None), cls)
+
     def hand_on(self) -> None:
         """Calls the handlers of before with the signals that came; they may raise, or end the process. After the block.
 

@@ -1,18 +1,15 @@
 """Hydra's launchers: where cells run, and what each kind needs beyond what its plugin does."""
 
-import os
 import re
 import signal
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 
 from rgan_bench.errors import UserError
-from rgan_bench.sweeps import jobs, on_ray
+from rgan_bench.sweeps import jobs, on_ray, side_by_side
 from rgan_bench.sweeps.outcomes import Sweep
 from rgan_bench.sweeps.slurm import being_preempted, queue
 
@@ -62,21 +59,7 @@ def prepare(config: DictConfig, cells: list[str]) -> None:
     elif "RayLauncher" in name:
         kind.launch = on_ray.launch
     elif "JoblibLauncher" in name:
-        kind.launch = side_by_side
-
-
-def side_by_side(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-    """What takes the place of `launch` in joblib's launcher: the same, with no more processes than cells, since joblib
-    has each process compute with its share of the cores, unless OMP_NUM_THREADS is set."""
-    import joblib  # installed where this launcher is
-    from hydra_plugins.hydra_joblib_launcher import _core
-
-    if "OMP_NUM_THREADS" in os.environ:  # PyTorch asks MKL, which joblib would give its share of the cores all the same
-        os.environ.setdefault("MKL_NUM_THREADS", os.environ["OMP_NUM_THREADS"].split(",")[0])
-    settings = launcher.joblib
-    settings["n_jobs"] = min(joblib.effective_n_jobs(settings["n_jobs"]), len(job_overrides))
-    returned: list[JobReturn] = _core.launch(launcher, job_overrides, initial_job_idx)
-    return returned
+        kind.launch = side_by_side.launch
 
 
 def refuse_jobs_of_others(sweep: Sweep, cells: list[str]) -> None:
