@@ -58,8 +58,8 @@ def first_stop_is_all_cells(sweep: Sweep) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for each, handler in previous.items():
+            signal.signal(each, handler)
 
 
 @contextlib.contextmanager
