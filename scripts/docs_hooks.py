@@ -1,7 +1,8 @@
 """What `make docs` does besides MkDocs: pages that lie outside docs/, and formulas without a script.
 
-There is no address that links out of docs/ could be turned into, so the site has these files too: a page of each .md, and
-of anything else (a config) the file itself, where it stands in the repository. So a link works on GitHub and in the site.
+There is no address that links out of docs/ could be turned into, so the site has these files too: a page of each .md,
+and of anything else (a config) the file itself, where it stands in the repository. So a link works on GitHub and in the
+site.
 """
 
 import html
