@@ -26,7 +26,7 @@ def on_files(files: Any, config: Any) -> Any:
         name, path = todo.pop()
         for link in LINK.findall(path.read_text(encoding="utf-8")):
             target = posixpath.normpath(posixpath.join(posixpath.dirname(name), link.partition("#")[0]))
-            inside = target.startswith("docs/") or target == name or target in files.src_uris
+            inside = target.startswith("docs/") or target in files.src_uris
             if not inside and (ROOT / target).is_file():  # else MkDocs says that the link is broken
                 files.append(File.generated(config, target, abs_src_path=str(ROOT / target)))
                 if target.endswith(".md"):
