@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-table demo-toy test lint install clean
+.PHONY: demo demo-table demo-toy test lint docs install clean
 
 demo: install ## train a relativistic GAN on embedded images for about two minutes, and score it
 	$(BIN)/rgan-train experiment=demo
@@ -28,6 +28,14 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Without --quiet, with which a broken link would be no error.
+docs: .venv/.docs ## the documentation as a site: site/index.html, which fetches nothing
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+.venv/.docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
 install: .venv/.installed
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -36,5 +44,5 @@ install: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[offline,cat,joblib,slurm,optuna,export,pandas,tensorboard,wandb,dev]'
 	touch $@
 
-clean: ## removes the environment and the demo's runs
-	rm -rf .venv outputs/demo_* outputs/shapes_*
+clean: ## removes the environment, the site and the demo's runs
+	rm -rf .venv site outputs/demo_* outputs/shapes_*

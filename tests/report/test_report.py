@@ -769,7 +769,7 @@ def test_a_last_score_that_failed_is_told_in_the_cell(make: Make, rgan_table: Ca
 
 @pytest.mark.parametrize("form", ["markdown", "csv", "latex", "html", "json"])
 def test_a_biased_distance_is_marked_wherever_it_is_shown(form: str, make: Make, rgan_table: Callable) -> None:
-    """100 fakes with 192 features: the README promises the mark, and rgan-table had none."""
+    """100 fakes with 192 features: docs/scores.md promises the mark, and rgan-table had none."""
     make("data=demo", "loss=sgan", "fid.num_samples=100", value=5.0, features="pixels")
     make("experiment=cat256", "loss=sgan", value=60.0, table3=[50.0, 95.0, 60.0, 12.5])
     make("data=demo", "loss=sgan", value=5.0, num_real=50_000)
