@@ -1,4 +1,4 @@
-"""The learning rate at which a loss has the best mean in part 2: python best_rate.py OUTPUTS LOSS. Printed, and nothing else.
+"""The learning rate at which a loss has the best mean in part 2: python best_rate.py OUTPUTS LOSS.
 
 A rate at which a run has no score is not chosen. A loss of which runs are missing ends this with an error.
 """

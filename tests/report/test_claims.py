@@ -242,6 +242,9 @@ def test_as_text_and_as_data(make: Make) -> None:
     assert text.startswith("### supported: a relativistic loss gives better images")
     where = "in the manner of table1, lr 2e-4, betas (.5, .999), n_d 1, at another size"
     assert f"- supported: {where}: rasgan 10.1 (5 seeds) against sgan 12.1 (5 seeds); difference −2 [" in text
+    rest = text.split("### nothing at hand on:\n")[1].splitlines()
+    assert [line.startswith("- ") and ". Missing: " in line for line in rest if line] == [True] * 3
+    assert "nothing at hand" not in claims_text(claims_of([]))  # but all of them, with what would answer them
     assert json.loads(json.dumps(claims_data(found)))[0]["findings"][0]["state"] == SUPPORTED
 
 

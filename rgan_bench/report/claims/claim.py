@@ -44,9 +44,10 @@ class Claim:
 
 
 def claims_text(claims: list[Claim]) -> str:
-    """Markdown."""
+    """Markdown. Claims on which the runs say nothing come last, in short, unless there is no other."""
+    touched = [claim for claim in claims if claim.findings] or claims
     parts = []
-    for claim in claims:
+    for claim in touched:
         lines = [f"### {claim.state}: {claim.statement}", ""]
         if len(claim.findings) > 1:
             lines += [f"{len(claim.findings)} comparisons: {claim.count}.", ""]
@@ -56,6 +57,9 @@ def claims_text(claims: list[Claim]) -> str:
         ]
         lines += [f"- missing: {text}" for text in claim.missing]
         parts.append("\n".join(map(markdown_escape, lines)) + "\n")
+    rest = [f"- {claim.statement}. Missing: {'; '.join(claim.missing)}" for claim in claims if claim not in touched]
+    if rest:
+        parts.append("\n".join(map(markdown_escape, ["### nothing at hand on:", "", *rest])) + "\n")
     return "\n".join(parts)
 
 
