@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The study, all of it or the parts named: bash run.sh [speed] [stability] [rates] [today]. The order of all is that of the plan.
+# The study, all of it or the parts named: bash run.sh [speed] [stability] [rates] [today] [results]
 #
+# In this order: part 3, 1, 2 and 4 of the plan, then what the report is made of.
 # Called again, it goes on where it was. It wants rgan-train on the PATH, and CIFAR-10's training images:
 #   DATA    what to train on (data=folder data.root=data/cifar10-jpeg-train.zip). Without JPEG files, DATA=data=cifar10 has the
 #           original images, whose scores differ a little.
@@ -10,7 +11,7 @@ set -euo pipefail
 
 read -ra data <<< "${DATA:-data=folder data.root=data/cifar10-jpeg-train.zip}"
 out=${OUT:-outputs/relativism}
-here=$(dirname "${BASH_SOURCE[0]}")
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 losses=(sgan rsgan rasgan lsgan ralsgan hinge rahinge wgangp)
 
@@ -54,13 +55,24 @@ today() {
     read -ra chosen <<< "$loss"
     lr=$(python "$here/best_rate.py" "$out/rates" "${chosen[0]}")
     for draws in 1 3; do
-      train today loss="${chosen[@]}" optim.lr="$lr" seed=101,102,103,104,105 ema.half_life=5000 fid.every=1000 \
+      train today "loss=${chosen[0]}" "${chosen[@]:1}" optim.lr="$lr" seed=101,102,103,104,105 ema.half_life=5000 fid.every=1000 \
         fid.sampling_seeds="$draws"
     done
   done
 }
 
-for part in "${@:-speed stability rates today}"; do
+# What the report is made of: the results without the machine's folders, its figures, its tables and sentences.
+results() {
+  rgan-runs pack "$out" --out "$here/results.json"
+  for part in stability rates speed today; do
+    rgan-table "$here/results.json/$part" --table sweep --score fd_efficientnet-lite0 --figures "$here/figures/$part" \
+      --out /dev/null
+  done
+  find "$here/figures" -type f ! -name '*.svg' -delete
+  (cd "$here/../.." && python -m scripts.report "$here/REPORT.md")
+}
+
+for part in "${@:-speed stability rates today results}"; do
   for each in $part; do
     "$each"
   done
