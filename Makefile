@@ -29,19 +29,15 @@ lint: install
 	$(BIN)/mypy
 
 # Without --quiet, with which a broken link would be no error.
-docs: .venv/.docs ## the documentation as a site: site/index.html, which fetches nothing
+docs: install ## the documentation as a site: site/index.html, which fetches nothing
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
-
-.venv/.docs: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
-	touch $@
 
 install: .venv/.installed
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=python3.12 …")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[offline,cat,joblib,slurm,optuna,export,pandas,tensorboard,wandb,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[offline,cat,joblib,slurm,optuna,export,pandas,tensorboard,wandb,docs,dev]'
 	touch $@
 
 clean: ## removes the environment, the site and the demo's runs

@@ -1,6 +1,9 @@
 """README and docs/ hold together: every page is in the site's nav, every link leads somewhere, README stays short."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,17 @@ def test_the_nav_has_every_page() -> None:
     assert {DOCS / name if (DOCS / name).is_file() else ROOT / name for name in named} == {
         *PAGES, ROOT / "CHANGELOG.md",
     } - {ROOT / "README.md"}  # fmt: skip
+
+
+def test_the_site_is_built_without_a_warning_and_fetches_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "rgan_bench.score" in (tmp_path / "api.html").read_text()
+    fetched = re.compile(r"""(?:src|<link[^>]*href)=["']?(?:https?:)?//""")
+    assert [page.name for page in tmp_path.rglob("*.html") if fetched.search(page.read_text())] == []
 
 
 def test_the_readme_is_short() -> None:
