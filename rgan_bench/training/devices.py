@@ -5,6 +5,7 @@ import ctypes
 import os
 import platform
 import sys
+from pathlib import Path
 
 import torch
 
@@ -43,7 +44,18 @@ def device_title(device: torch.device) -> str:
     """What it is, for people and for result.json."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"CPU ({processor()}, {torch.backends.cpu.get_cpu_capability()}, {threads} thread{'s' * (threads != 1)})"
+
+
+def processor() -> str:
+    """Its model, where Linux tells it; the kind decides bits and speed."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, model = line.partition(":")
+            if key.strip() == "model name" and model.strip():
+                return model.strip()
+    return platform.machine()
 
 
 def set_numerics(deterministic: bool, precision: str = "tf32") -> None:

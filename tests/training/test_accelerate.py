@@ -1,6 +1,8 @@
 """Every fast way against the plain one. What needs a GPU is marked, and has not run where there is none."""
 
+import platform
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from rgan_bench.run.experiment import run_experiment
 from rgan_bench.training import convolutions
 from rgan_bench.training.accelerate import Accelerator, causes, restore, snapshot
 from rgan_bench.training.convolutions import weight_gradient
-from rgan_bench.training.devices import resolve_device
+from rgan_bench.training.devices import device_title, processor, resolve_device
 from rgan_bench.training.loop import train
 from rgan_bench.training.state import TrainState
 
@@ -224,3 +226,12 @@ def test_capturing_leaves_the_state_as_it_was(tiny_config: Tiny) -> None:
     for name in NETWORKS:
         for key, value in getattr(state, name).state_dict().items():
             assert torch.equal(value, before[name][key])
+
+
+def test_a_processor_is_named_by_what_decides_its_bits_and_its_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    capability = torch.backends.cpu.get_cpu_capability()
+    assert device_title(torch.device("cpu")) == f"CPU ({processor()}, {capability}, 1 thread)"
+    assert processor() in Path("/proc/cpuinfo").read_text() or processor() == platform.machine()
+    monkeypatch.setattr(Path, "read_text", lambda path: "processor : 0\nBogoMIPS : 50\n")  # as on ARM
+    assert processor() == platform.machine()
