@@ -16,10 +16,11 @@ RUN export DEBIAN_FRONTEND=noninteractive && apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /app
-# Dependencies first: they are large, and change more seldom than what is below.
-COPY Makefile pyproject.toml constraints.txt README.md LICENSE ./
+# Dependencies first: they are large, and change more seldom than what is below. Of the package pip asks for its version
+# only, and whether the rest is there.
+COPY Makefile pyproject.toml constraints.txt ./
 COPY rgan_bench/__init__.py rgan_bench/
-RUN mkdir hydra_plugins && PIP_NO_CACHE_DIR=1 make install EXTRAS="${EXTRAS}"
+RUN mkdir configs hydra_plugins && touch README.md LICENSE && PIP_NO_CACHE_DIR=1 make install EXTRAS="${EXTRAS}"
 COPY . .
 # A checkout's files may be younger than what was installed for them, which make would repeat, and for their owner alone.
 RUN touch .venv/.installed \
