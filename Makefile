@@ -1,6 +1,7 @@
 # Everything that a newcomer needs: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+EXTRAS ?= offline,cat,joblib,slurm,optuna,export,pandas,tensorboard,wandb,docs,dev
 
 .PHONY: demo demo-table demo-toy test lint docs install clean
 
@@ -37,7 +38,7 @@ install: .venv/.installed
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=python3.12 …")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[offline,cat,joblib,slurm,optuna,export,pandas,tensorboard,wandb,docs,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	touch $@
 
 clean: ## removes the environment, the site and the demo's runs

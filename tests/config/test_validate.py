@@ -12,11 +12,10 @@ from rgan_bench import register
 from rgan_bench.config.identity import run_name
 from rgan_bench.config.ranges import CHECKS
 from rgan_bench.config.schema import Config, LossConfig, OptimConfig
-from rgan_bench.config.validate import config_dir, group_options, known_keys, leaves, load_group_option, validate
+from rgan_bench.config.validate import config_dir, group_options, known_keys, load_group_option, validate
 from rgan_bench.errors import UserError
 from rgan_bench.gan.losses import loss_of
 from rgan_bench.gan.networks import build_networks
-from tests.conftest import GOLDEN
 
 Compose = Callable[..., Config]
 FILES = sorted(p.relative_to(config_dir()) for p in config_dir().rglob("*.yaml"))
@@ -283,12 +282,3 @@ def test_validated_configs_pass_again(compose_config: Compose) -> None:
 
     config = compose_config("data=demo", "seed=3", "fid.features=pixels")
     assert validate(OmegaConf.create(asdict(config))) == config
-
-
-def test_the_readme_explains_every_key(compose_config: Compose) -> None:
-    keys = {key for key, _ in leaves(compose_config())}
-    readme = (GOLDEN.parent.parent / "README.md").read_text()
-    for key in keys:
-        schedule, part = re.fullmatch(r"(schedule\.\w+)(\.\w+)|.*", key).groups()  # four parts each, explained once
-        for name in (schedule, part) if schedule else (key,):
-            assert f"`{name}`" in readme, f"README.md does not explain {key}"
