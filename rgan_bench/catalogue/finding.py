@@ -48,6 +48,8 @@ def run_folders(places: Iterable[Path], problems: list[str]) -> list[Path]:
             raise UserError(f"{printable(place)}: there is no such folder; name folders that hold runs")
         if place.name == "result.json":
             place = place.parent
+        elif place.is_file():
+            raise UserError(f"{printable(place)}: is a file; runs lie in folders (what is packed, rgan-table reads)")
         for folder, folders, files in os.walk(place, onerror=cannot):
             folders.sort()
             if is_run(Path(folder), folders, files):

@@ -37,6 +37,10 @@ def test_a_packed_file_gives_the_tables_of_its_folders(
                 assert told.replace("results.json", "outputs") == wanted
     assert rgan_runs("pack", "loss=sgan", "--out", "sgan.json")[0] == 0
     assert all(name.startswith("one/demo_cnn32_sgan_") for name in json.loads(Path("sgan.json").read_text())["runs"])
+    status, _, err = rgan_runs("results.json")
+    assert status == 2 and err.endswith(
+        "results.json: is a file; runs lie in folders (what is packed, rgan-table reads)\n"
+    )
     _, _, err = rgan_table("results.json/three")
     assert err.endswith("results.json/three: none of the 6 runs in results.json lies there\n")
 
