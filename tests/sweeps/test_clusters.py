@@ -24,7 +24,7 @@ from hydra.plugins.launcher import Launcher
 from rgan_bench.cli import train as cli
 from rgan_bench.config.validate import config_dir
 from rgan_bench.locks import Busy, held
-from rgan_bench.sweeps import jobs, launchers, on_ray, slurm
+from rgan_bench.sweeps import jobs, launchers, on_ray, side_by_side, slurm
 from rgan_bench.sweeps.jobs import Job
 from rgan_bench.sweeps.outcomes import Outcome, Sweep
 from rgan_bench.training.devices import resolve_device
@@ -116,12 +116,14 @@ def test_side_by_side_each_cell_has_its_share_of_the_cores_unless_threads_are_se
         """As the environment of the cells' processes says, of which there may be four."""
         ask = [joblib.delayed(os.getenv)(f"{name}_NUM_THREADS") for name in ("OMP", "MKL")]
         monkeypatch.setattr(core, "launch", lambda launcher, *jobs: joblib.Parallel(**launcher.joblib)(ask))
-        launcher = SimpleNamespace(joblib={"n_jobs": 4, "backend": "loky"})
-        return set(launchers.side_by_side(launcher, [[]] * cells, 0))
+        config = SimpleNamespace(hydra=SimpleNamespace(sweep=SimpleNamespace(dir="sweep")))
+        launcher = SimpleNamespace(joblib={"n_jobs": 4, "backend": "loky"}, config=config)
+        return set(side_by_side.launch(launcher, [[]] * cells, 0))
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setenv("MKL_NUM_THREADS", "1")  # what is set here does not outlive the test
-    monkeypatch.delenv("MKL_NUM_THREADS")
+    for name in ("MKL_NUM_THREADS", side_by_side.PARENT):
+        monkeypatch.setenv(name, "1")  # what is set here does not outlive the test
+        monkeypatch.delenv(name)
     cores = joblib.cpu_count()
     assert [threads(cells) for cells in (2, 9)] == [{str(max(1, cores // at_once))} for at_once in (2, 4)]
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
