@@ -34,9 +34,12 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
         os.environ.setdefault("MKL_NUM_THREADS", os.environ["OMP_NUM_THREADS"].split(",")[0])
     settings = launcher.joblib
     settings["n_jobs"] = min(joblib.effective_n_jobs(settings["n_jobs"]), len(job_overrides))
-    os.environ[PARENT] = str(os.getpid())
-    with first_stop_is_all_cells(Sweep(Path(str(launcher.config.hydra.sweep.dir)))):
-        returned: list[JobReturn] = _core.launch(launcher, job_overrides, initial_job_idx)
+    os.environ[PARENT] = str(os.getpid())  # which the processes of cells inherit
+    try:
+        with first_stop_is_all_cells(Sweep(Path(str(launcher.config.hydra.sweep.dir)))):
+            returned: list[JobReturn] = _core.launch(launcher, job_overrides, initial_job_idx)
+    finally:
+        del os.environ[PARENT]
     return returned
 
 

@@ -101,10 +101,10 @@ def test_a_stop_is_saved_and_handed_on(number: int, raised: type, monkeypatch: p
             os.kill(os.getpid(), number)
         return draw(state, *rest)
 
-    monkeypatch.setattr(experiment, "draw_grid", draw_and_stop)
-    with pytest.raises(raised):
-        rgan_bench.train(*TINY, quiet=True)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(experiment, "draw_grid", draw_and_stop)
+        with pytest.raises(raised):
+            rgan_bench.train(*TINY, quiet=True)
     assert rgan_bench.train(*TINY, quiet=True).iteration == 4
 
 

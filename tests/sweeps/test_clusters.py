@@ -121,9 +121,8 @@ def test_side_by_side_each_cell_has_its_share_of_the_cores_unless_threads_are_se
         return set(side_by_side.launch(launcher, [[]] * cells, 0))
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    for name in ("MKL_NUM_THREADS", side_by_side.PARENT):
-        monkeypatch.setenv(name, "1")  # what is set here does not outlive the test
-        monkeypatch.delenv(name)
+    monkeypatch.setenv("MKL_NUM_THREADS", "1")  # what is set here does not outlive the test
+    monkeypatch.delenv("MKL_NUM_THREADS")
     cores = joblib.cpu_count()
     assert [threads(cells) for cells in (2, 9)] == [{str(max(1, cores // at_once))} for at_once in (2, 4)]
     monkeypatch.setenv("OMP_NUM_THREADS", "3")

@@ -303,14 +303,17 @@ def test_an_interrupted_sweep_starts_no_further_cell() -> None:
 def test_cells_side_by_side_save_and_stop_with_the_process_that_waits_for_them(number: int) -> None:
     """Where that is killed, they notice, and none of their processes stays."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="the extra `joblib` is not installed")
-    side_by_side = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "train.iterations=100000"]
+    side_by_side = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "train.iterations=100000", "train.keep=null"]
     process = subprocess.Popen(
         [*SWEEP, *SLOW, *side_by_side, "loss=sgan,lsgan,hinge"], stdout=subprocess.PIPE, text=True
     )
-    for loss in ("sgan", "lsgan"):
-        wait_for(f"demo_cnn32_{loss}_*/checkpoints/iter_000020.pt", process)
-    process.send_signal(number)
-    out, _ = process.communicate(timeout=120)  # until the last process that could write has gone
+    try:
+        for loss in ("sgan", "lsgan"):
+            wait_for(f"demo_cnn32_{loss}_*/checkpoints/iter_000020.pt", process)
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=120)  # until the last process that could write has gone
+    finally:
+        process.kill()
     assert process.returncode == (138 if number == signal.SIGTERM else -number)
     assert [outcome.status for outcome in last_sweep().outcomes()] == ["interrupted", "interrupted", "not started"]
     assert ("0 of 3 cells are finished" in out) == (number == signal.SIGTERM)
