@@ -34,7 +34,7 @@ def pack(runs: Iterable[FoundRun], places: Iterable[Path]) -> str:
         above = next(place for place in (*places, folder.parent) if folder.is_relative_to(place) and folder != place)
         name = folder.relative_to(above).as_posix()
         if name in packed:
-            raise UserError(f"{printable(run.path)}: another run is called {name}; name one folder above both")
+            raise UserError(f"{printable(run.path)}: two are called {printable(name)}; name one folder above both")
         if run.problem or run.run is None:
             raise UserError(
                 f"{printable(run.path)}: {run.problem or 'has no result.json'}; leave it out: status=finished,diverged"
@@ -52,4 +52,7 @@ def without_folders(value: Any) -> Any:
         return {key: without_folders(each) for key, each in value.items()}
     if isinstance(value, list):
         return [without_folders(each) for each in value]
-    return FOLDERS.sub("", value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        # A path by itself may have spaces; within a text they end it.
+        return value.rpartition("/")[2] if value.startswith("/") and "\n" not in value else FOLDERS.sub("", value)
+    return value

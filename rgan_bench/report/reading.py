@@ -82,14 +82,14 @@ def results_at(place: Path, refused: list[str]) -> Iterator[tuple[Path, Callable
         yield from ((path, partial(load, path)) for path in result_files(place, refused))
         return
     try:
-        packed = [(file / name / "result.json", part.value) for name, part in Part(load(file))["runs"].parts().items()]
+        packed = {file / name / "result.json": part.value for name, part in Part(load(file))["runs"].parts().items()}
     except Malformed as error:
         refused.append(f"{printable(file)}: neither a folder nor what rgan-runs pack writes ({error})")
         return
-    found = [(path, value) for path, value in packed if path.is_relative_to(place)]
+    found = [path for path in packed if path.is_relative_to(place)]
     if not found:
         raise UserError(f"{printable(place)}: none of the {len(packed)} runs in {printable(file)} lies there")
-    yield from ((path, partial(lambda value: value, value)) for path, value in found)
+    yield from ((path, partial(packed.__getitem__, path)) for path in found)
 
 
 def is_there(place: Path) -> bool:

@@ -11,9 +11,9 @@ import pytest
 from rgan_bench.cli import runs as cli
 from rgan_bench.config.identity import run_name
 from rgan_bench.config.schema import Config
-from tests.report.conftest import Make, make, rewrite
+from tests.report.conftest import Make, make, rewrite, rgan_table
 
-__all__ = ["make", "rewrite"]
+__all__ = ["make", "rewrite", "rgan_table"]
 
 NAMES: dict[tuple[str, ...], str] = {}
 DEMO = (

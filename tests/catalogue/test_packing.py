@@ -2,22 +2,15 @@
 
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from rgan_bench.catalogue.packing import without_folders
-from rgan_bench.cli import table
 from tests.report.conftest import rewrite
 
 Command = Callable[..., tuple[int, str, str]]
 Finished = Callable[..., Path]
-
-
-@pytest.fixture
-def rgan_table(run_command: Callable[..., tuple[int, str, str]]) -> Command:
-    return partial(run_command, table.main)
 
 
 def test_a_packed_file_gives_the_tables_of_its_folders(
@@ -41,21 +34,21 @@ def test_a_packed_file_gives_the_tables_of_its_folders(
     assert status == 2 and err.endswith(
         "results.json: is a file; runs lie in folders (what is packed, rgan-table reads)\n"
     )
-    _, _, err = rgan_table("results.json/three")
-    assert err.endswith("results.json/three: none of the 6 runs in results.json lies there\n")
+    status, _, err = rgan_table("results.json/three")
+    assert status == 2 and err.endswith("results.json/three: none of the 6 runs in results.json lies there\n")
 
 
 def test_no_folder_of_the_machine_gets_into_it() -> None:
     told = {
         "command": "rgan-train data.root=/home/me/photos.zip 'fid.weights=/opt/w/x.pt' device=cuda:0",
         "failure": ["open '/home/me/a/b.zip': no; see https://example.org/a/b and data/c/d.zip"],
-        "root": "/home/me/photos.zip",
+        "root": "/home/me/my photos/all.zip",
         "n": 3,
     }
     assert without_folders(told) == {
         "command": "rgan-train data.root=photos.zip 'fid.weights=x.pt' device=cuda:0",
         "failure": ["open 'b.zip': no; see https://example.org/a/b and data/c/d.zip"],
-        "root": "photos.zip",
+        "root": "all.zip",
         "n": 3,
     }
 
