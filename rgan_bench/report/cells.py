@@ -114,6 +114,7 @@ class Table:
         down: what the rows are: "loss", or the key whose values they are.
         searched: of a search, one a column, whose cells hold the best trials.
         trials: of a search, all runs.
+        own: settings that go with the row: row → key → value; empty: none do.
     """
 
     name: str
@@ -127,6 +128,11 @@ class Table:
     down: str = "loss"
     searched: list[Searched] = field(default_factory=list)
     trials: list[Run] = field(default_factory=list)
+    own: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def own_keys(self) -> list[str]:
+        return list(self.own[self.rows[0]]) if self.own else []
 
     @property
     def label(self) -> str:

@@ -1,5 +1,6 @@
 """What the cells and headers of tables say, in any format."""
 
+from rgan_bench.config.combinations import shown
 from rgan_bench.report.cells import Cell, Table
 from rgan_bench.scoring.protocol import is_fid
 
@@ -35,8 +36,12 @@ def printed_text(cell: Cell) -> str:
     return MISSING if cell.paper is None else f"{cell.paper:.2f}"
 
 
+def own_texts(table: Table, row: str) -> list[str]:
+    return [shown(table.own[row][key]) for key in table.own_keys]
+
+
 def header(table: Table) -> list[str]:
-    names = ["" if table.name in ("sweep", "search") else "loss"]
+    names = ["" if table.name in ("sweep", "search") else "loss", *table.own_keys]
     for column in table.columns:
         names += [column.title, "paper", "difference"] if table.beside_paper else [column.title]
     return names
@@ -44,7 +49,7 @@ def header(table: Table) -> list[str]:
 
 def line(table: Table, row: str, bold: str = "{}") -> list[str]:
     """The texts of a row; `bold` is a format for the best of a column."""
-    texts = [row]
+    texts = [row, *own_texts(table, row)]
     for column in table.columns:
         cell = column.cells[row]
         ours = cell_text(cell, table.score)

@@ -92,7 +92,7 @@ def tabular(table: Table) -> list[str]:
     lines += [" & ".join(map(latex_escape, header(table))) + r" \\", r"\midrule"]
     for row in table.rows:
         texts = map(latex_escape, line(table, row))
-        bold = ["", *best_flags(table, row)]
+        bold = [False] * (1 + len(table.own_keys)) + best_flags(table, row)
         lines += [" & ".join(rf"\textbf{{{t}}}" if b else t for t, b in zip(texts, bold, strict=True)) + r" \\"]
     return [*lines, r"\bottomrule", r"\end{tabular}"]
 

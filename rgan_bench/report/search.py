@@ -10,7 +10,7 @@ from rgan_bench.report.budget import Searched, SearchedRow, budgets, expected_be
 from rgan_bench.report.cells import Cell, Column, Table, finish, make_cell, rank_note
 from rgan_bench.report.protocols import Comparable, average_draws, choose_protocol
 from rgan_bench.report.runs import Run
-from rgan_bench.report.sweeps import flat, rank, swept_keys
+from rgan_bench.report.sweeps import flat, is_number, lay_out, rank, swept_keys, title_of
 from rgan_bench.scoring.protocol import HIGHER_IS_BETTER
 
 MANY = 8  # values of a key, fewer than which nobody calls a search
@@ -27,10 +27,6 @@ def searched_keys(settings: list[dict[str, Any]]) -> list[str]:
         if len(values) >= MANY and 2 * drawn > len(values) and not evenly_spaced(values):
             found.append(key)
     return found
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def evenly_spaced(values: list[float]) -> bool:
@@ -57,19 +53,18 @@ def search_table(runs: list[Run], score: str, *, wanted: bool = False) -> Table 
         searched = [key for key, count in counts.items() if count > 1 and count == max(counts.values())][:1]
     if not searched:
         return None
-    rest = [key for key in keys if key not in searched]
-    down = "loss" if "loss" in rest or not rest else rest[0]
-    across = [key for key in rest if key != down]
-    rows: dict[str, Any] = {}
+    layout = lay_out(list(told.values()), without=searched)
+    down = layout.down
+    rows: dict[str, dict[str, Any]] = {}
     found: dict[str, dict[str, Trials]] = {}
     settings: dict[str, dict[str, Any]] = {}
     for run in chosen.runs:
         mine = told[run.folder]
-        row, title = shown(mine.get(down)), ", ".join(f"{key}={shown(mine.get(key))}" for key in across)
-        rows[row], settings[title] = rank(mine.get(down)), {key: mine.get(key) for key in across}
+        row, title = shown(mine.get(down)), title_of(mine, layout.across)
+        rows[row], settings[title] = mine, {key: mine.get(key) for key in layout.across}
         trial = tuple(mine.get(key) for key in searched)
         found.setdefault(title, {}).setdefault(row, {}).setdefault(trial, []).append(run)
-    in_order = sorted(rows, key=rows.__getitem__)
+    in_order = sorted(rows, key=lambda row: rank(rows[row].get(down)))
     titles = sorted(settings, key=lambda title: [rank(value) for value in settings[title].values()])
     what = " and ".join(searched)
     columns, tables = [], []
@@ -81,7 +76,10 @@ def search_table(runs: list[Run], score: str, *, wanted: bool = False) -> Table 
     notes = rank_note(score, chosen.protocol) + finish(columns, chosen.protocol) + chosen.notes
     notes.append("--table sweep shows every trial")
     title = f"{chosen.label} at {chosen.runs[0].iterations:,} iterations, by a search of {what}"
-    return Table("search", title, score, in_order, columns, False, chosen.protocol, notes, down, tables, chosen.runs)
+    own = {row: {key: mine.get(key) for key in layout.own} for row, mine in rows.items()} if layout.own else {}
+    return Table(
+        "search", title, score, in_order, columns, False, chosen.protocol, notes, down, tables, chosen.runs, own
+    )
 
 
 def trial_cells(trials: Trials, score: str) -> dict[tuple[Any, ...], Cell]:

@@ -246,6 +246,11 @@ def signed_to(value: float, digits: int) -> str:
 
 def warnings_of(table: Table, columns: list[ColumnVerdict]) -> list[str]:
     found = []
+    if table.own:
+        what = kind(table)
+        found.append(
+            f"A difference may come from what goes with the {what} as well as from it: {joined(table.own_keys)}."
+        )
     most = max((column.seeds[1] for column in columns), default=0)
     fewest = min((column.seeds[0] for column in columns), default=0)
     if most == 1:

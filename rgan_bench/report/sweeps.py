@@ -1,5 +1,7 @@
 """A table of any sweep: its rows and columns are the keys in which the runs differ."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from rgan_bench.config.combinations import shown
@@ -11,38 +13,89 @@ from rgan_bench.report.runs import Run
 
 
 def sweep_table(runs: list[Run], score: str) -> Table:
-    """Rows and columns are the keys in which runs differ: the loss, or else the first key, down; the rest across.
-
-    Both stand in the order of their values.
-    """
+    """Rows and columns are the keys in which runs differ, in the order of their values: see `Layout`."""
     chosen = average_draws(choose_protocol(runs, score, same_arch=False))
     if not chosen.runs:
         return Table("sweep", "no scores", "", [], [], False, {}, chosen.notes)
     told = {run.folder: flat(run) for run in chosen.runs}
-    keys = swept_keys(list(told.values()))
-    down = "loss" if "loss" in keys or not keys else keys[0]
-    across = [key for key in keys if key != down]
-    rows: dict[str, Any] = {}
-    titles: dict[str, dict[str, Any]] = {}
+    keys = lay_out(list(told.values()))
+    rows: dict[str, dict[str, Any]] = {}
+    places: dict[str, dict[str, Any]] = {}
     found: dict[tuple[str, str], list[Run]] = {}
     for run in chosen.runs:
         mine = told[run.folder]
-        row = shown(mine.get(down))
-        title = ", ".join(f"{key}={shown(mine.get(key))}" for key in across) or score
-        rows[row], titles[title] = rank(mine.get(down)), {key: mine.get(key) for key in across}
-        found.setdefault((title, row), []).append(run)
-    in_order = sorted(rows, key=rows.__getitem__)
+        row, place = shown(mine.get(keys.down)), title_of(mine, keys.across)
+        rows[row], places[place] = mine, {key: mine.get(key) for key in keys.across}
+        found.setdefault((place, row), []).append(run)
+    in_order = sorted(rows, key=lambda row: rank(rows[row].get(keys.down)))
+    base = base_of(list(places.values()))
     columns = [
         Column(
-            title,
-            {row: make_cell(found.get((title, row), []), lambda run: run.final(score)) for row in in_order},
+            title_of(settings, keys.across, base) or ("base" if base else score),
+            {row: make_cell(found.get((place, row), []), lambda run: run.final(score)) for row in in_order},
             settings,
         )
-        for title, settings in sorted(titles.items(), key=lambda each: [rank(value) for value in each[1].values()])
+        for place, settings in sorted(places.items(), key=lambda each: [rank(value) for value in each[1].values()])
     ]
-    title = f"{chosen.label} at {chosen.runs[0].iterations:,} iterations, by {' and '.join(keys) or 'loss'}"
     notes = rank_note(score, chosen.protocol) + finish(columns, chosen.protocol) + chosen.notes
-    return Table("sweep", title, score, in_order, columns, False, chosen.protocol, notes, down)
+    if base:
+        notes.insert(0, f"what a column does not name is as in the base: {title_of(base, keys.across)}")
+    by = " and ".join([keys.down, *keys.across])
+    with_own = f", each with its {' and '.join(keys.own)}" if keys.own else ""
+    title = f"{chosen.label} at {chosen.runs[0].iterations:,} iterations, by {by}{with_own}"
+    own = {row: {key: mine.get(key) for key in keys.own} for row, mine in rows.items()} if keys.own else {}
+    return Table("sweep", title, score, in_order, columns, False, chosen.protocol, notes, keys.down, own=own)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """
+    Attributes:
+        down: the key whose values are the rows: the loss, or else the first in which runs differ.
+        across: the keys whose values are the columns.
+        own: keys of which each row has one value, as where every loss was trained at its own learning rate. They make
+            no columns: rows could not be compared at all.
+    """
+
+    down: str
+    across: list[str]
+    own: list[str]
+
+
+def lay_out(settings: list[dict[str, Any]], without: Collection[str] = ()) -> Layout:
+    """
+    Args:
+        settings: of each run.
+        without: keys that are neither rows nor columns.
+    """
+    keys = [key for key in swept_keys(settings) if key not in without]
+    down = "loss" if "loss" in keys or not keys else keys[0]
+    rest = [key for key in keys if key != down]
+    values = {(key, shown(mine.get(down))): set[str]() for key in rest for mine in settings}
+    for key in rest:
+        for mine in settings:
+            values[key, shown(mine.get(down))].add(shown(mine.get(key)))
+    several = {key for (key, _), found in values.items() if len(found) > 1}
+    return Layout(down, [key for key in rest if key in several], [key for key in rest if key not in several])
+
+
+def base_of(settings: list[dict[str, Any]]) -> dict[str, Any]:
+    """From what all settings differ in one key at most, as in an ablation; {}: there is none, or several."""
+    first, *rest = settings or [{}]
+    maybe = [first, *(first | {key: mine[key]} for key in first for mine in rest if mine[key] != first[key])]
+    found = {
+        title_of(each, list(each)): each
+        for each in maybe
+        if all(sum(each[key] != mine[key] for key in each) <= 1 for mine in rest)
+    }
+    return next(iter(found.values())) if len(first) > 1 and len(found) == 1 else {}
+
+
+def title_of(settings: dict[str, Any], keys: list[str], base: dict[str, Any] | None = None) -> str:
+    """ "optim.lr=0.001, optim.n_d=1", without what is as in the base."""
+    base = base or {}
+    told = [(key, shown(settings.get(key))) for key in keys]
+    return ", ".join(f"{key}={value}" for key, value in told if key not in base or value != shown(base[key]))
 
 
 def flat(run: Run) -> dict[str, Any]:
@@ -71,14 +124,18 @@ def swept_keys(settings: list[dict[str, Any]]) -> list[str]:
     return [key for key in keys if key in different]
 
 
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def rank(value: Any) -> tuple[Any, ...]:
     """What values are sorted by: numbers, true and false, lists, texts; losses as in the paper, then by name."""
     if value is None:
         return (0,)
+    if is_number(value):
+        return (1, value)
     if isinstance(value, bool):
         return (2, value)
-    if isinstance(value, (int, float)):
-        return (1, value)
     if isinstance(value, list):
         return (3, [rank(each) for each in value])
     losses = list(paper()["table1"]["cells"])

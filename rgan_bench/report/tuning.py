@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rgan_bench.report.cells import Cell, Column, Table, finish
+from rgan_bench.report.sweeps import is_number
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,6 @@ def tuned_rows(table: Table) -> list[Tuned]:
             groups.setdefault(str(others_of(column, key)), []).append(column)
         found += [tuned for columns in groups.values() if len(columns) > 1 and (tuned := tune(table, key, columns))]
     return found
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def others_of(column: Column, key: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from rgan_bench.report.answers import TextTable, answer_tables, warning
 from rgan_bench.report.cells import Cell, Column, Table
 from rgan_bench.report.effort import as_data, thresholds
-from rgan_bench.report.formats import header, line
+from rgan_bench.report.formats import header, line, own_texts
 from rgan_bench.report.parts import printable
 from rgan_bench.report.statistics import PairTest
 from rgan_bench.report.tuning import Neighbour, Tuned
@@ -77,6 +77,7 @@ CSV_FIELDS = (
     "p_holm",
     "significant",
     "mdd",
+    "row_settings",
 )
 
 
@@ -88,6 +89,7 @@ def csv_text(tables: list[Table]) -> str:
     for table in tables:
         tests = [column.against(column.leader) if column.leader else {} for column in table.columns]
         for row in table.rows:
+            own = ", ".join(map("=".join, zip(table.own_keys, own_texts(table, row), strict=True)))
             for column, against in zip(table.columns, tests, strict=True):
                 cell = column.cells[row]
                 writer.writerow(
@@ -99,7 +101,7 @@ def csv_text(tables: list[Table]) -> str:
                         "rank_deficient": table.rank_deficient,
                         "values": " ".join(map(repr, cell.values)),
                         "value_seeds": " ".join(str(seed) for seed, value in cell.seed_values if value is not None),
-                        **tested_against(against.get(row)),
+                        **tested_against(against.get(row)), "row_settings": plain(own),
                     }
                 )  # fmt: skip
     return text.getvalue()
@@ -146,6 +148,7 @@ def as_dict(table: Table) -> dict[str, Any]:
         "protocol": table.protocol,
         "verdict": found.sentences,
         "warnings": found.warnings,
+        "row_settings": table.own,
         "columns": [column_dict(column) for column in table.columns],
         "ranking": found.ranking and asdict(found.ranking),
         "tuned": [tuned_dict(tuned) for tuned in found.tuned],

@@ -1,5 +1,6 @@
 """Figures: what they show, the files that they are written to, and that these need nothing besides."""
 
+import itertools
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from rgan_bench.report.figures import MOST_PANELS, span
-from rgan_bench.report.figures.files import COLUMN
+from rgan_bench.report.figures.files import COLUMN, drawn
 from rgan_bench.report.figures.questions import all_figures, file_name, setting, short
 from rgan_bench.report.page.chart import even_ticks, log_ticks, share
 from rgan_bench.report.reading import find_runs
@@ -106,6 +107,26 @@ def test_a_figure_is_bounded_and_says_so(make: Make) -> None:
     figure = figures_of()["sweep_fid_against_iteration"]
     assert len(figure.panels) == MOST_PANELS
     assert figure.caption.endswith(f"The first {MOST_PANELS} of {MOST_PANELS + 3} settings.")
+
+
+def test_panels_of_many_keys_have_titles_that_can_be_read(make: Make) -> None:
+    """Several lines, which neither meet those of a neighbour nor leave the figure."""
+    for loss in ("sgan", "rasgan"):
+        for norm in ("both", "none"):
+            for activation in ("default", "tanh"):
+                for betas in ("[0.5,0.9]", "[0.9,0.9]"):
+                    keys = (f"arch.batch_norm={norm}", f"arch.activation={activation}", f"optim.betas={betas}")
+                    make("data=demo", f"loss={loss}", *keys, value=3.0)
+    for figure in figures_of().values():
+        with drawn(figure) as made:
+            made.canvas.draw()
+            titles = [axes.title for axes in made.axes if axes.axison]
+            assert "arch.batch_norm=both, arch.activation=tanh, optim.betas=[0.9,0.9]" in [
+                title.get_text().replace("\n", " ") for title in titles
+            ]
+            boxes = [title.get_window_extent() for title in titles]
+            assert all(made.bbox.x0 <= box.x0 and box.x1 <= made.bbox.x1 for box in boxes)
+            assert not any(one.overlaps(two) for one, two in itertools.combinations(boxes, 2))
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

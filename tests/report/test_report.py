@@ -407,6 +407,50 @@ def test_rows_of_numbers_and_lists_are_sorted_as_such(make: Make) -> None:
     assert make_tables(find_runs([Path("outputs")]), "sweep")[0].rows == ["[0.0,0.9]", "[0.5,0.9]", "[0.9,0.999]"]
 
 
+def test_settings_that_go_with_the_loss_make_no_columns_and_are_told(make: Make, rgan_table: Callable) -> None:
+    """Each loss at its own learning rate: all pairs are tested, under a warning."""
+    for loss, lr, value in (("sgan", "1e-4", 40.0), ("rasgan", "3e-4", 30.0), ("hinge", "3e-4", 35.0)):
+        for seed in (1, 2, 3):
+            make("data=demo", f"loss={loss}", f"optim.lr={lr}", f"seed={seed}", value=value + seed**2 * (lr == "1e-4"))
+    (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
+    assert len(table.columns[0].pairs) == 3
+    out = rgan_table("outputs", "--table", "sweep")[1]
+    assert (
+        "by loss, each with its optim.lr\n\n- Warning: A difference may come from what goes with the loss as well"
+        in out
+    )
+    assert [line[:2] for line in first_grid(out)[2:]] == [["sgan", "0.0001"], ["rasgan", "0.0003"], ["hinge", "0.0003"]]
+    assert r"rasgan & 0.0003 & \textbf{30.00" in rgan_table("outputs", "--table", "sweep", "--format", "tabular")[1]
+    told = json.loads(rgan_table("outputs", "--table", "sweep", "--format", "json")[1])[0]["row_settings"]
+    assert told == {"sgan": {"optim.lr": 1e-4}, "rasgan": {"optim.lr": 3e-4}, "hinge": {"optim.lr": 3e-4}}
+    assert rgan_table("outputs", "--table", "sweep", "--format", "csv")[1].endswith(",optim.lr=0.0003\n")
+    page = rgan_table("outputs", "--table", "sweep", "--format", "html")[1]
+    assert '<th scope="col">optim.lr</th>' in page and '<td class="own" data-v="0.0001">1e-4</td>' in page
+    make("data=demo", "loss=sgan", "optim.lr=3e-4", value=50.0)  # at two now: a column each
+    (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
+    assert [column.title for column in table.columns] == ["optim.lr=0.0001", "optim.lr=0.0003"] and not table.own
+
+
+def test_where_one_key_at_a_time_was_changed_columns_name_that_one(make: Make) -> None:
+    changes = ("optim.lr=1e-4", "optim.lr=1e-3", "arch.batch_norm=none", "optim.betas=[0.9,0.9]")
+    for loss in ("sgan", "rasgan"):
+        for changed in changes:
+            make("data=demo", f"loss={loss}", changed, value=3.0)
+    (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
+    titles = {column.title: column.settings for column in table.columns}
+    usual = {"arch.batch_norm": "generator", "optim.lr": 0.0002, "optim.betas": [0.5, 0.999]}
+    assert titles == {
+        "optim.lr=0.0001": usual | {"optim.lr": 1e-4},
+        "optim.lr=0.001": usual | {"optim.lr": 1e-3},
+        "arch.batch_norm=none": usual | {"arch.batch_norm": "none"},
+        "optim.betas=[0.9,0.9]": usual | {"optim.betas": [0.9, 0.9]},
+    }
+    make("data=demo", "loss=sgan", value=3.0)
+    (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
+    assert {column.title for column in table.columns} == {*titles, "base"}
+    assert table.notes[0].endswith("arch.batch_norm=generator, optim.lr=0.0002, optim.betas=[0.5,0.999]")
+
+
 def test_where_the_images_lie_is_no_swept_key(make: Make) -> None:
     """The same images, by their fingerprint, on two machines."""
     for seed, root in ((1, "/here"), (2, "/there")):

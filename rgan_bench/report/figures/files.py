@@ -2,6 +2,7 @@
 
 import io
 import os
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from rgan_bench.report.figures import Figure, Line, Panel, clipped
 from rgan_bench.report.figures.palette import Look
 
 COLUMN = 84 / 25.4  # inches: a column of most journals
+LETTERS = 54  # that a title as wide as the column has
+NAME = 28  # letters of a loss's name
 SUFFIXES = ("pdf", "svg", "png")
 STYLE: Any = {
     "font.family": "sans-serif", "font.size": 7, "axes.titlesize": 7, "axes.labelsize": 7, "legend.fontsize": 6.5,
@@ -62,7 +65,10 @@ def drawn(figure: Figure) -> Iterator[Any]:
         wide = 1 if len(figure.panels) == 1 or figure.sideways else 2
         high = -(-len(figure.panels) // wide)
         legend = [] if figure.sideways else list(figure.legend.items())
+        beside = max((min(NAME, len(text)) for text in figure.x.ticks.values()), default=0) if figure.sideways else 8
+        titles = {panel.title: wrapped(panel.title, (LETTERS - beside) // wide) for panel in figure.panels}
         each = 0.5 + 0.16 * len(figure.x.ticks) if figure.sideways else (2.1 if wide == 1 else 1.45)
+        each += 0.12 * max(title.count("\n") for title in titles.values())
         legend_rows = -(-len(legend) // 3)
         height = min(each * high + 0.17 * legend_rows + 0.1, 9.0)
         made, grid = pyplot.subplots(
@@ -70,7 +76,7 @@ def drawn(figure: Figure) -> Iterator[Any]:
         )
         axes = list(grid.flat)
         for place, panel in zip(axes, figure.panels, strict=False):
-            draw(place, figure, panel)
+            draw(place, figure, panel, titles[panel.title])
         for place in axes[len(figure.panels) :]:
             place.set_axis_off()
         for column in range(wide):  # below a panel that is not there, the one above has the numbers
@@ -81,7 +87,7 @@ def drawn(figure: Figure) -> Iterator[Any]:
         made.supylabel(no_formula(upwards.label), fontsize=7)
         if legend:
             handles = [Line2D([], [], **line_style(look), marker=look.mark, markersize=3.5) for _, look in legend]
-            names = [no_formula(clipped(name, 28)) for name, _ in legend]
+            names = [no_formula(clipped(name, NAME)) for name, _ in legend]
             made.legend(handles, names, loc="outside upper center", ncols=min(3, len(legend)), frameon=False)
         yield made
         pyplot.close(made)
@@ -96,19 +102,25 @@ def no_formula(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def draw(axes: Axes, figure: Figure, panel: Panel) -> None:
+def wrapped(text: str, most: int) -> str:
+    """In lines of about so many letters, of which no more than three."""
+    lines = textwrap.wrap(text, most, break_long_words=False, break_on_hyphens=False, max_lines=3, placeholder=" …")
+    return "\n".join(clipped(each, most) for each in lines)
+
+
+def draw(axes: Axes, figure: Figure, panel: Panel, title: str) -> None:
     across, upwards = (figure.y, figure.x) if figure.sideways else (figure.x, figure.y)
     if across.log:
         axes.set_xscale("log")
     if upwards.log:
         axes.set_yscale("log")
-    axes.set(xlim=across.range, ylim=upwards.range, title=no_formula(clipped(panel.title, 60)))
+    axes.set(xlim=across.range, ylim=upwards.range, title=no_formula(title))
     for axis, told in ((axes.xaxis, across), (axes.yaxis, upwards)):
         if told.ticks:
             axis.set_major_locator(matplotlib.ticker.FixedLocator(list(told.ticks)))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(
-                matplotlib.ticker.FixedFormatter([no_formula(clipped(text, 28)) for text in told.ticks.values()])
+                matplotlib.ticker.FixedFormatter([no_formula(clipped(text, NAME)) for text in told.ticks.values()])
             )
         elif told.log:
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -25,7 +25,7 @@ from rgan_bench.report.figures import (
 from rgan_bench.report.figures.palette import Look, looks
 from rgan_bench.report.figures.searched import against_trials
 from rgan_bench.report.runs import Run
-from rgan_bench.report.sweeps import flat, swept_keys
+from rgan_bench.report.sweeps import flat, is_number, lay_out
 
 BAND = "Mean of the seeds; the band is ± one standard deviation"
 
@@ -142,11 +142,13 @@ def against_swept_key(table: Table, shared: dict[str, Look]) -> Figure | None:
     if table.name not in ("sweep", "search"):
         return None
     settings = {run.folder: flat(run) for run in table.runs}
-    keys = swept_keys(list(settings.values()))
-    key = numeric_key(list(settings.values()), [key for key in keys if key != "loss"])
+    keys = lay_out(list(settings.values()))
+    # Of rows that others go with, none varied by itself.
+    swept = keys.across if keys.down == "loss" or keys.own else [keys.down, *keys.across]
+    key = numeric_key(list(settings.values()), swept)
     if key is None:
         return None
-    others = [each for each in keys if each not in ("loss", key)]
+    others = [each for each in (keys.down, *keys.across) if each not in ("loss", key)]
     found: dict[str, dict[str, dict[float, list[tuple[Run, float]]]]] = {}
     for run in table.runs:
         mine, value = settings[run.folder], run.final(table.score)
@@ -191,10 +193,6 @@ def numeric_key(settings: list[dict[str, Any]], keys: list[str]) -> str | None:
     counts = {key: len({mine.get(key) for mine in settings if is_number(mine.get(key))}) for key in keys}
     several = [key for key in keys if counts[key] > 1]
     return "optim.lr" if "optim.lr" in several else max(several, key=counts.__getitem__, default=None)
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def shown(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from html import escape
+from typing import Any
 
 from rgan_bench.report.cells import Cell, Column, Table
 from rgan_bench.report.figures import arrow, higher_is_better
@@ -11,6 +12,7 @@ from rgan_bench.report.page.book import Book
 from rgan_bench.report.page.chart import swatch
 from rgan_bench.report.page.numbers import decimals, fixed, signed
 from rgan_bench.report.statistics import PairTest
+from rgan_bench.report.sweeps import is_number
 
 MOST_MATRICES = 12
 
@@ -29,7 +31,8 @@ def score_table(table: Table, book: Book) -> str:
     body = []
     for row in rows:
         cells = "".join(score_cell(column.cells[row], table, places, usual) for column in columns)
-        body.append(f"<tr>{row_head(book, row)}{cells}</tr>\n")
+        own = "".join(own_cell(value) for value in table.own.get(row, {}).values())
+        body.append(f"<tr>{row_head(book, row)}{own}{cells}</tr>\n")
     return (
         f'<div class="wide" tabindex="0" role="region" aria-label="scores: {escape(table.title)}">'
         f'<table class="scores sortable">'
@@ -69,7 +72,7 @@ def score_head(table: Table, columns: list[Column]) -> str:
     """One line, or two: the key above its values, a setting above ours and the paper's."""
     key = common_key(columns)
     high = 2 if key or table.beside_paper else 1
-    first = head("loss", "col", f' rowspan="{high}"' if high > 1 else "")
+    first = "".join(head(name, "col", f' rowspan="{high}"' if high > 1 else "") for name in ("loss", *table.own_keys))
     if table.beside_paper:
         top = "".join(head(column.title, "colgroup", ' colspan="3"') for column in columns)
         second = "".join(head(name, "col") for name in ("ours", "paper", "difference") * len(columns))
@@ -102,6 +105,11 @@ def score_cell(cell: Cell, table: Table, places: int, usual: int) -> str:
         difference = MISSING if cell.difference is None else signed(cell.difference, 2)
         found += sortable(printed_text(cell), cell.paper, "printed") + sortable(difference, cell.difference, "printed")
     return found
+
+
+def own_cell(value: Any) -> str:
+    """A setting that goes with the row."""
+    return sortable(shown(value), float(value) if is_number(value) else None, "own")
 
 
 def sortable(text: str, value: float | None, kind: str) -> str:
