@@ -10,7 +10,7 @@ from rgan_bench.report.budget import Searched, SearchedRow, budgets, expected_be
 from rgan_bench.report.cells import Cell, Column, Table, finish, make_cell, rank_note
 from rgan_bench.report.protocols import Comparable, average_draws, choose_protocol
 from rgan_bench.report.runs import Run
-from rgan_bench.report.sweeps import flat, is_number, lay_out, rank, swept_keys, title_of
+from rgan_bench.report.sweeps import column_title, flat, is_number, lay_out, rank, swept_keys
 from rgan_bench.scoring.protocol import HIGHER_IS_BETTER
 
 MANY = 8  # values of a key, fewer than which nobody calls a search
@@ -60,7 +60,7 @@ def search_table(runs: list[Run], score: str, *, wanted: bool = False) -> Table 
     settings: dict[str, dict[str, Any]] = {}
     for run in chosen.runs:
         mine = told[run.folder]
-        row, title = shown(mine.get(down)), title_of(mine, layout.across)
+        row, title = shown(mine.get(down)), column_title(mine, layout.across)
         rows[row], settings[title] = mine, {key: mine.get(key) for key in layout.across}
         trial = tuple(mine.get(key) for key in searched)
         found.setdefault(title, {}).setdefault(row, {}).setdefault(trial, []).append(run)

@@ -24,14 +24,14 @@ def sweep_table(runs: list[Run], score: str) -> Table:
     found: dict[tuple[str, str], list[Run]] = {}
     for run in chosen.runs:
         mine = told[run.folder]
-        row, place = shown(mine.get(keys.down)), title_of(mine, keys.across)
+        row, place = shown(mine.get(keys.down)), column_title(mine, keys.across)
         rows[row], places[place] = mine, {key: mine.get(key) for key in keys.across}
         found.setdefault((place, row), []).append(run)
     in_order = sorted(rows, key=lambda row: rank(rows[row].get(keys.down)))
     base = base_of(list(places.values()))
     columns = [
         Column(
-            title_of(settings, keys.across, base) or ("base" if base else score),
+            column_title(settings, keys.across, base) or ("base" if base else score),
             {row: make_cell(found.get((place, row), []), lambda run: run.final(score)) for row in in_order},
             settings,
         )
@@ -39,7 +39,7 @@ def sweep_table(runs: list[Run], score: str) -> Table:
     ]
     notes = rank_note(score, chosen.protocol) + finish(columns, chosen.protocol) + chosen.notes
     if base:
-        notes.insert(0, f"what a column does not name is as in the base: {title_of(base, keys.across)}")
+        notes.insert(0, f"what a column does not name is as in the base: {column_title(base, keys.across)}")
     by = " and ".join([keys.down, *keys.across])
     with_own = f", each with its {' and '.join(keys.own)}" if keys.own else ""
     title = f"{chosen.label} at {chosen.runs[0].iterations:,} iterations, by {by}{with_own}"
@@ -84,14 +84,14 @@ def base_of(settings: list[dict[str, Any]]) -> dict[str, Any]:
     first, *rest = settings or [{}]
     maybe = [first, *(first | {key: mine[key]} for key in first for mine in rest if mine[key] != first[key])]
     found = {
-        title_of(each, list(each)): each
+        column_title(each, list(each)): each
         for each in maybe
         if all(sum(each[key] != mine[key] for key in each) <= 1 for mine in rest)
     }
     return next(iter(found.values())) if len(first) > 1 and len(found) == 1 else {}
 
 
-def title_of(settings: dict[str, Any], keys: list[str], base: dict[str, Any] | None = None) -> str:
+def column_title(settings: dict[str, Any], keys: list[str], base: dict[str, Any] | None = None) -> str:
     """ "optim.lr=0.001, optim.n_d=1", without what is as in the base."""
     base = base or {}
     told = [(key, shown(settings.get(key))) for key in keys]

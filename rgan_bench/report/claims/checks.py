@@ -10,7 +10,7 @@ from rgan_bench.report.claims.claim import CONTRADICTED, SUPPORTED, UNDECIDED, C
 from rgan_bench.report.claims.evidence import (
     Evidence,
     Group,
-    again,
+    by,
     command_of,
     counted,
     finding,
@@ -156,7 +156,7 @@ def in_a_fifth(evidence: Evidence, one: Group, two: Group) -> Finding:
     finished = [run for run in finished if run.final(evidence.score) is not None]
     if len(ended) < 2 or len(finished) < 2:
         text = f"{one[0].row} and the time that {two[0].row} took"
-        return Finding(UNDECIDED, text, "two seeds of each at least: " + again(one, two, 5))
+        return Finding(UNDECIDED, text, "two seeds of each at least" + by(one, two, 5))
     goal = fmean(value for run in finished if (value := run.final(evidence.score)) is not None)
     what, spent = spent_by([*ended, *finished], evidence.score)
     whole = median([spent(run, run.scores[evidence.score].final[0]) for run in finished])
@@ -171,7 +171,8 @@ def in_a_fifth(evidence: Evidence, one: Group, two: Group) -> Finding:
         return Finding(SUPPORTED, text)
     if fast == 0:
         return Finding(CONTRADICTED, text)
-    return Finding(UNDECIDED, f"{text}, in a fifth by {fast}", again(one, two, 2 * len(ended)))
+    more = 2 * len(ended)
+    return Finding(UNDECIDED, f"{text}, in a fifth by {fast}", f"{more} seeds of each" + by(one, two, more))
 
 
 def has_ended(run: Run, score: str) -> bool:
@@ -267,7 +268,8 @@ def few_images(runs: list[Run]) -> Claim:
         told = "diverged" if run.status == "diverged" else f"lowest FID {best:.1f}" if best is not None else "no FID"
         text = f"{run.row}, seed {run.seed}: {told}"
         if best is None and not failed:
-            claim.findings.append(Finding(UNDECIDED, text, f"its FID: rgan-fid {run.folder} --all"))
+            how = f": rgan-fid {run.folder} --all" if run.folder.is_dir() else ""
+            claim.findings.append(Finding(UNDECIDED, text, f"its FID{how}"))
         else:
             claim.findings.append(Finding(SUPPORTED if failed != relativistic else CONTRADICTED, text))
     if len({run.config["loss"]["comparison"] == "none" for run in cats}) < 2:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
 
+from rgan_bench.config.combinations import shown
 from rgan_bench.report.claims.claim import CONTRADICTED, SUPPORTED, UNDECIDED, Finding
 from rgan_bench.report.formats import number, with_sign
 from rgan_bench.report.paper import IMAGES, TITLES, may_stand_beside_paper
@@ -87,10 +88,11 @@ def title_of(run: Run, others: Iterable[Run]) -> str:
     different = {
         key
         for other in others
+        if run.cell is None or other.cell == run.cell  # whose name tells the rest
         for key, value in [*flat(other).items(), ("train.iterations", other.iterations)]
         if not key.startswith("loss") and mine.get(key) != value
     }
-    keys = ", ".join(f"{key}={mine.get(key)}" for key in mine if key in different)
+    keys = ", ".join(f"{key}={shown(mine.get(key))}" for key in mine if key in different)
     if run.cell is None:
         return keys or "the one setting"
     name = f"{run.cell[0]}, {TITLES.get(run.cell[1], run.cell[1])}"
@@ -107,7 +109,7 @@ def finding(evidence: Evidence, title: str, one: Group, two: Group, test: PairTe
     names = f"{one[0].row} {evidence.mean(one)} against {two[0].row} {evidence.mean(two)}"
     text = f"{title}: {names}"
     if test is None or test.p_holm is None or test.ci is None:
-        return Finding(UNDECIDED, text, "two seeds of each at least, whose scores differ: " + again(one, two, 5))
+        return Finding(UNDECIDED, text, "two seeds of each at least, whose scores differ" + by(one, two, 5))
     low, high = test.ci
     text += (
         f"; difference {with_sign(test.difference, evidence.score)} "
@@ -127,20 +129,22 @@ def finding(evidence: Evidence, title: str, one: Group, two: Group, test: PairTe
 def seeds_needed(one: Group, two: Group, test: PairTest) -> str:
     """For the difference that was seen to be found in four of five repetitions: its square goes with the seeds."""
     if not test.mdd or not test.difference:
-        return again(one, two, 5)
+        return f"{max(5, len(one), len(two))} seeds of each" + by(one, two, 5)
     wanted = round(min(test.n) * (test.mdd / abs(test.difference)) ** 2 + 0.5)
     if wanted > MOST_SEEDS:
         return f"more than {MOST_SEEDS:,} seeds, if the difference is as small as it seems"
-    return f"about {wanted} seeds of each, if the difference is as it seems: " + again(one, two, wanted)
+    return f"about {wanted} seeds of each, if the difference is as it seems" + by(one, two, wanted)
 
 
-def again(one: Group, two: Group, seeds: int) -> str:
-    """The command that makes more seeds of both."""
+def by(one: Group, two: Group, seeds: int) -> str:
+    """The command that makes more seeds of both; empty where the runs lie elsewhere, as those of a results.json do."""
+    if not all(run.folder.is_dir() for run in (one[0], two[0])):
+        return ""
     seeding = f"seed=range(1,{max(seeds, len(one), len(two)) + 1})"
     both = (f"loss={one[0].loss},{two[0].loss}", seeding)
     if command_of(one[0], *both) == command_of(two[0], *both):
-        return command_of(one[0], "-m", *both)
-    return "; ".join(command_of(group[0], "-m", seeding) for group in (one, two))
+        return ": " + command_of(one[0], "-m", *both)
+    return ": " + "; ".join(command_of(group[0], "-m", seeding) for group in (one, two))
 
 
 def command_of(run: Run, *changes: str) -> str:
