@@ -18,7 +18,7 @@ from pathlib import Path
 from rgan_bench.cli import table
 from rgan_bench.files import write_text_atomically
 
-BLOCK = re.compile(r"(<!-- \$ (?P<command>.+?) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"^(<!-- \$ (?P<command>[^\n]+) -->\n)(?P<text>.*?)^(<!-- end -->)", re.DOTALL | re.MULTILINE)
 
 
 def filled(report: str) -> str:
@@ -52,7 +52,10 @@ def main() -> None:
     parser.add_argument("report", type=Path)
     parser.add_argument("--check", action="store_true")
     asked = parser.parse_args()
-    before = asked.report.read_text()
+    try:
+        before = asked.report.read_text()
+    except OSError as error:
+        parser.error(f"{asked.report}: {error.strerror}")
     with contextlib.chdir(asked.report.parent):
         after = filled(before)
     if asked.check:

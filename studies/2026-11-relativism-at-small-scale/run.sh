@@ -68,7 +68,9 @@ results() {
     rgan-table "$here/results.json/$part" --table sweep --score fd_efficientnet-lite0 --figures "$here/figures/$part" \
       --out /dev/null
   done
-  find "$here/figures" -type f ! -name '*.svg' -delete
+  for figure in "$here"/figures/*/*; do
+    grep -qF "(${figure#"$here/"})" "$here/REPORT.md" || rm "$figure" # it shows some of them, as SVG
+  done
   (cd "$here/../.." && python -m scripts.report "$here/REPORT.md")
 }
 

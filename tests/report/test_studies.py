@@ -16,9 +16,13 @@ STUDIES = sorted((Path(__file__).parents[2] / "studies").iterdir())
 def test_blocks_are_filled_with_what_their_commands_print(make: Make) -> None:
     make("loss=sgan", value=7.0, root="outputs")
     Path("three.py").write_text("import sys; print(sys.argv[1] * 3)")
-    report = "# A\n<!-- $ python three.py ab -->\nold\n<!-- end -->\nb\n<!-- $ rgan-table outputs -->\n<!-- end -->\n"
+    report = "# `<!-- $ A -->`\n<!-- $ python three.py ab -->\nold\n<!-- end -->\nb\n"
+    report += "<!-- $ rgan-table outputs -->\n<!-- end -->\n"
     once = filled(report)
-    assert once.startswith("# A\n<!-- $ python three.py ab -->\n\nababab\n\n<!-- end -->\nb\n") and "7.00" in once
+    assert (
+        once.startswith("# `<!-- $ A -->`\n<!-- $ python three.py ab -->\n\nababab\n\n<!-- end -->\nb\n")
+        and "7.00" in once
+    )
     assert filled(once) == once
     with pytest.raises(ValueError, match="neither rgan-table nor python"):
         filled("<!-- $ rm -r outputs -->\n<!-- end -->")
