@@ -16,7 +16,7 @@ LISTS = ("features", "metrics")
 
 @dataclass
 class Options:
-    """None: as each checkpoint's own config has it; of images, the default.
+    """The options of `rgan-fid`. What is None is as each checkpoint's own config has it; of images, the default.
 
     Attributes:
         data: the real images: a data set's name, or a folder or .zip of images.

@@ -61,16 +61,19 @@ today() {
   done
 }
 
-# What the report is made of: the results without the machine's folders, its figures, its tables and sentences.
+# What the report is made of: the results without the machine's folders, its figures, its tables and sentences; of the
+# parts that have runs.
 results() {
   rgan-runs pack "$out" --out "$here/results.json"
   for part in stability rates speed today; do
+    [[ -d $out/$part ]] || continue
     rgan-table "$here/results.json/$part" --table sweep --score fd_efficientnet-lite0 --figures "$here/figures/$part" \
       --out /dev/null
   done
   for figure in "$here"/figures/*/*; do
     grep -qF "(${figure#"$here/"})" "$here/REPORT.md" || rm "$figure" # it shows some of them, as SVG
   done
+  python "$here/scale.py" "$here/results.json/speed" "$out/speed"
   (cd "$here/../.." && python -m scripts.report "$here/REPORT.md")
 }
 
