@@ -369,12 +369,14 @@ def test_any_sweep_has_the_swept_keys_as_rows_and_columns(make: Make, rgan_table
     assert lines[2:] == [["sgan", "**14**", "**34**"], ["rasgan", "16", "36"]]
 
 
-def test_a_sweep_over_widths_keeps_them_all(make: Make) -> None:
+def test_a_sweep_over_widths_keeps_them_all(make: Make, rgan_table: Callable) -> None:
     for width in (8, 16, 32):
         make("data=demo", f"arch.width={width}", value=float(width))
     (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
     assert table.rows == ["8", "16", "32"]
     assert [column.title for column in table.columns] == ["fid"]
+    page = rgan_table("outputs", "--table", "sweep", "--format", "html")[1]
+    assert '<th scope="col">arch.width</th>' in page and '<th scope="col">loss</th>' not in page
 
 
 def test_one_loss_name_with_several_choices_is_told_apart(make: Make) -> None:

@@ -25,6 +25,7 @@ from rgan_bench.report.figures import (
 from rgan_bench.report.figures.palette import Look, looks
 from rgan_bench.report.figures.searched import against_trials
 from rgan_bench.report.runs import Run
+from rgan_bench.report.sentences import kind
 from rgan_bench.report.sweeps import flat, is_number, lay_out
 
 BAND = "Mean of the seeds; the band is ± one standard deviation"
@@ -106,7 +107,7 @@ def by_loss(table: Table, shared: dict[str, Look]) -> Figure | None:
     losses = Axis("", (0.4, len(rows) + 0.6), ticks={place: row for row, place in places.items()})
     return bounded(
         Figure(
-            f"{prefix(table)}_by_loss", "Which loss is best?", caption + missing(table), losses,
+            f"{prefix(table)}_by_loss", f"Which {kind(table)} is best?", caption + missing(table), losses,
             score_axis(table, values), panels, sideways=True,
         )
     )  # fmt: skip

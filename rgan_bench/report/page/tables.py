@@ -11,6 +11,7 @@ from rgan_bench.report.formats import MISSING, printed_text
 from rgan_bench.report.page.book import Book
 from rgan_bench.report.page.chart import swatch
 from rgan_bench.report.page.numbers import decimals, fixed, signed
+from rgan_bench.report.sentences import kind
 from rgan_bench.report.statistics import PairTest
 from rgan_bench.report.sweeps import is_number
 
@@ -72,7 +73,8 @@ def score_head(table: Table, columns: list[Column]) -> str:
     """One line, or two: the key above its values, a setting above ours and the paper's."""
     key = common_key(columns)
     high = 2 if key or table.beside_paper else 1
-    first = "".join(head(name, "col", f' rowspan="{high}"' if high > 1 else "") for name in ("loss", *table.own_keys))
+    tall = f' rowspan="{high}"' if high > 1 else ""
+    first = "".join(head(name, "col", tall) for name in (kind(table), *table.own_keys))
     if table.beside_paper:
         top = "".join(head(column.title, "colgroup", ' colspan="3"') for column in columns)
         second = "".join(head(name, "col") for name in ("ours", "paper", "difference") * len(columns))
