@@ -76,7 +76,7 @@ def search_table(runs: list[Run], score: str, *, wanted: bool = False) -> Table 
     notes = rank_note(score, chosen.protocol) + finish(columns, chosen.protocol) + chosen.notes
     notes.append("--table sweep shows every trial")
     title = f"{chosen.label} at {chosen.runs[0].iterations:,} iterations, by a search of {what}"
-    own = {row: {key: mine.get(key) for key in layout.own} for row, mine in rows.items()} if layout.own else {}
+    own = layout.own_of(rows)
     return Table(
         "search", title, score, in_order, columns, False, chosen.protocol, notes, down, tables, chosen.runs, own
     )

@@ -43,8 +43,9 @@ def sweep_table(runs: list[Run], score: str) -> Table:
     by = " and ".join([keys.down, *keys.across])
     with_own = f", each with its {' and '.join(keys.own)}" if keys.own else ""
     title = f"{chosen.label} at {chosen.runs[0].iterations:,} iterations, by {by}{with_own}"
-    own = {row: {key: mine.get(key) for key in keys.own} for row, mine in rows.items()} if keys.own else {}
-    return Table("sweep", title, score, in_order, columns, False, chosen.protocol, notes, keys.down, own=own)
+    return Table(
+        "sweep", title, score, in_order, columns, False, chosen.protocol, notes, keys.down, own=keys.own_of(rows)
+    )
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ class Layout:
     across: list[str]
     own: list[str]
 
+    def own_of(self, rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Row → the settings of any of its runs, to row → its own."""
+        return {row: {key: mine.get(key) for key in self.own} for row, mine in rows.items()} if self.own else {}
+
 
 def lay_out(settings: list[dict[str, Any]], without: Collection[str] = ()) -> Layout:
     """
@@ -71,11 +76,10 @@ def lay_out(settings: list[dict[str, Any]], without: Collection[str] = ()) -> La
     keys = [key for key in swept_keys(settings) if key not in without]
     down = "loss" if "loss" in keys or not keys else keys[0]
     rest = [key for key in keys if key != down]
-    values = {(key, shown(mine.get(down))): set[str]() for key in rest for mine in settings}
-    for key in rest:
-        for mine in settings:
-            values[key, shown(mine.get(down))].add(shown(mine.get(key)))
-    several = {key for (key, _), found in values.items() if len(found) > 1}
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for mine in settings:
+        rows.setdefault(shown(mine.get(down)), []).append(mine)
+    several = {key for key in rest for row in rows.values() if len({shown(mine.get(key)) for mine in row}) > 1}
     return Layout(down, [key for key in rest if key in several], [key for key in rest if key not in several])
 
 
