@@ -41,7 +41,7 @@ def own_texts(table: Table, row: str) -> list[str]:
 
 
 def header(table: Table) -> list[str]:
-    names = ["" if table.name in ("sweep", "search") else "loss", *table.own_keys]
+    names = [table.down, *table.own_keys]
     for column in table.columns:
         names += [column.title, "paper", "difference"] if table.beside_paper else [column.title]
     return names

@@ -365,7 +365,7 @@ def test_any_sweep_has_the_swept_keys_as_rows_and_columns(make: Make, rgan_table
     status, out, _ = rgan_table("outputs", "--table", "sweep")
     assert status == 0
     lines = first_grid(out)
-    assert lines[0] == ["", "optim.lr=0.0001", "optim.lr=0.0003"]
+    assert lines[0] == ["loss", "optim.lr=0.0001", "optim.lr=0.0003"]
     assert lines[2:] == [["sgan", "**14**", "**34**"], ["rasgan", "16", "36"]]
 
 
@@ -375,6 +375,7 @@ def test_a_sweep_over_widths_keeps_them_all(make: Make, rgan_table: Callable) ->
     (table,) = make_tables(find_runs([Path("outputs")]), "sweep")
     assert table.rows == ["8", "16", "32"]
     assert [column.title for column in table.columns] == ["fid"]
+    assert first_grid(rgan_table("outputs", "--table", "sweep")[1])[0] == ["arch.width", "fid"]
     page = rgan_table("outputs", "--table", "sweep", "--format", "html")[1]
     assert '<th scope="col">arch.width</th>' in page and '<th scope="col">loss</th>' not in page
 
