@@ -102,7 +102,7 @@ def needs(group: Group, loss: str) -> str:
     chosen, _ = json.loads(loss)
     how = f": {command_of(group[0], 'loss=…')}" if group[0].folder.is_dir() else ""
     return (
-        f"the counterpart of {group[0].row}: a loss of comparison={chosen['comparison']}, "
+        f"the counterpart of {group[0].row} under the same settings: a loss of comparison={chosen['comparison']}, "
         f"function={chosen['function']}, penalty={chosen['penalty']}{how}"
     )
 
