@@ -38,16 +38,20 @@ def wait_for(pattern: str, process: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.usefixtures("heard_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR2])
 def test_a_stop_saves_though_nobody_reads_any_more(number: int) -> None:
     """`rgan-train … 2>&1 | tee log` and Ctrl-C, which ends tee too; a terminal that was closed."""
     endless = ["train.iterations=100000", "fid.every=null", "train.sample_every=null", "train.checkpoint_every=null"]
     with subprocess.Popen([*TRAIN, *endless], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.close()
-        process.stderr.close()
-        wait_for("outputs/*/metrics.jsonl", process)
-        process.send_signal(number)
-        assert process.wait(timeout=60) == 128 + number
+        try:
+            process.stdout.close()
+            process.stderr.close()
+            wait_for("outputs/*/metrics.jsonl", process)
+            process.send_signal(number)
+            assert process.wait(timeout=60) == 128 + number
+        finally:
+            process.kill()
     assert status_of_run() == "interrupted"
     saved = torch.load(only_run() / "checkpoints" / "last.pt", weights_only=True)["iteration"]
     assert saved == json.loads((only_run() / "result.json").read_text())["iteration"] > 0
@@ -87,10 +91,13 @@ def test_ctrl_c_leaves_quietly_from_the_first_instruction_on(seconds: float) -> 
     with subprocess.Popen(
         [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        process.stdout.readline()
-        time.sleep(seconds)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        try:
+            process.stdout.readline()
+            time.sleep(seconds)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
 

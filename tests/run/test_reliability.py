@@ -194,6 +194,7 @@ def test_a_signal_is_handed_on_once_the_run_is_saved_and_its_folder_free(
     assert seen == [(3, "interrupted", False)]
 
 
+@pytest.mark.usefixtures("heard_signals")
 def test_a_second_interrupt_leaves_at_once_and_nothing_is_damaged(
     tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:

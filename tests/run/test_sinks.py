@@ -284,6 +284,7 @@ def diary() -> Iterator[Callable[[], list[str]]]:
     forget_plugins()
 
 
+@pytest.mark.usefixtures("heard_signals")
 def test_a_sink_hears_how_each_session_ends_and_nothing_twice(
     diary: Callable[[], list[str]], tiny_config: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ def handlers() -> dict[int, object]:
     return {each: signal.getsignal(each) for each in ALL}
 
 
+@pytest.mark.usefixtures("heard_signals")
 @pytest.mark.parametrize("number", ALL)
 def test_the_first_signal_is_only_noted_and_the_old_handlers_come_back(number: int) -> None:
     before = handlers()

@@ -290,9 +290,12 @@ def test_an_interrupted_sweep_starts_no_further_cell() -> None:
     process = subprocess.Popen(
         [*SWEEP, *SLOW, "train.iterations=100000", "loss=sgan,lsgan"], stdout=subprocess.PIPE, text=True
     )
-    wait_for("demo_cnn32_sgan_*/checkpoints/iter_000020.pt", process)
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    try:
+        wait_for("demo_cnn32_sgan_*/checkpoints/iter_000020.pt", process)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert [outcome.status for outcome in last_sweep().outcomes()] == ["interrupted", "not started"]
     assert "0 of 2 cells are finished" in out
