@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -45,9 +46,12 @@ def grid_lines(table: TextTable) -> list[str]:
     return [*(f"| {' | '.join(row)} |" for row in padded), ""]
 
 
+HTML = re.compile(r"<(?=[A-Za-z/!?])")  # as CommonMark has it
+
+
 def markdown_escape(text: str) -> str:
-    """Text that neither ends a cell nor begins HTML."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "\\<")
+    """Text that neither ends a cell nor begins HTML; `p < 0.05`, which does not, is left to be read in a terminal."""
+    return HTML.sub("&lt;", text.replace("\\", "\\\\").replace("|", "\\|"))
 
 
 # --- csv --------------------------------------------------------------------------------------------------------------

@@ -1115,7 +1115,10 @@ def test_a_hostile_name_goes_through_every_format(make: Make, rgan_table: Callab
     assert len(names) == 4
     out = rgan_table("outputs", "--table", "sweep", "--format", "csv")[1]
     assert "'=cmd|' /C calc'!A0" in {row["row"] for row in csv.DictReader(io.StringIO(out))}
-    table = rgan_table("outputs", "--table", "sweep")[1].splitlines()
+    out = rgan_table("outputs", "--table", "sweep")[1]
+    assert "&lt;script" in out and not re.search("<[a-zA-Z/!?]", out)
+    assert "p < 0.05" in out
+    table = out.splitlines()
     bars = {len(re.findall(r"(?<!\\)\|", line)) for line in table if line.startswith("|")}
     assert len(bars) == 1
 
